@@ -1,0 +1,201 @@
+"""Settings: flag > environment > `.env` > default, checked before anything starts.
+
+Typer fills the structs below: each option names its environment variable, and `load_env_file` puts `.env`
+beneath the environment.
+"""
+
+import ipaddress
+import os
+from datetime import datetime
+from pathlib import Path
+from typing import Literal, override
+from urllib.parse import unquote, urlsplit
+
+import msgspec
+from dotenv import load_dotenv
+
+from energydash.errors import ConfigError
+
+OPENELECTRICITY_URL = "https://api.openelectricity.org.au/v4"
+FACILITY_TOPIC = "a02/facility_metrics/v1/stream"
+MARKET_TOPIC = "a02/market_metrics/v1/stream"
+
+_MQTT_PORT = 1883
+_MQTTS_PORT = 8883
+_SHOWN_OF_A_KEY = 4
+
+
+class Secret(str):
+    """A string that shows itself masked; use `reveal()` where it is really needed."""
+
+    __slots__ = ()
+
+    @override
+    def __repr__(self) -> str:
+        return "Secret('***')"
+
+    @override
+    def __str__(self) -> str:
+        return "***" if self.reveal() else ""
+
+    @override
+    def __format__(self, format_spec: str) -> str:
+        return format(str(self), format_spec)
+
+    def reveal(self) -> str:
+        """Give the secret itself."""
+        return str.__str__(self)
+
+
+class Broker(msgspec.Struct, frozen=True, kw_only=True):
+    """An MQTT broker's address."""
+
+    host: str = "127.0.0.1"
+    port: int = _MQTT_PORT
+    tls: bool = False
+    username: str | None = None
+    password: Secret | None = None
+
+    @property
+    def url(self) -> str:
+        """The address without its password."""
+        scheme = "mqtts" if self.tls else "mqtt"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{scheme}://{host}:{self.port}"
+
+
+def parse_broker(text: str) -> Broker:
+    """Read `mqtt://host:port`, `mqtts://user:pass@host:port` or `host[:port]`.
+
+    Raises:
+        ConfigError: the text is none of these.
+    """
+    parts = urlsplit(text if "://" in text else f"mqtt://{text}")
+    try:
+        port = parts.port
+    except ValueError:
+        port = -1
+    if parts.scheme not in {"mqtt", "mqtts"} or not parts.hostname or port == -1:
+        raise ConfigError(
+            "the broker address is not understood: give mqtt://host:port, mqtts://user:pass@host:port or host[:port]"
+        )
+    tls = parts.scheme == "mqtts"
+    return Broker(
+        host=parts.hostname,
+        port=port or (_MQTTS_PORT if tls else _MQTT_PORT),
+        tls=tls,
+        username=unquote(parts.username) if parts.username else None,
+        password=Secret(unquote(parts.password)) if parts.password else None,
+    )
+
+
+def topic_beside(stream_topic: str, last_level: str) -> str:
+    """Give the stream topic with its last level replaced: where `latest` and `catalogue` are."""
+    head, slash, _ = stream_topic.rpartition("/")
+    return f"{head}{slash}{last_level}"
+
+
+def load_env_file(path: Path = Path(".env")) -> None:
+    """Put what `.env` says beneath the environment: a variable that is set already wins."""
+    load_dotenv(path, override=False)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether listening on `host` is reachable from this machine alone."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def check_exposure(host: str, *, token: Secret | None, insecure: bool) -> None:
+    """Refuse to listen beyond this machine without a token, unless told to.
+
+    Raises:
+        ConfigError: `host` is not loopback, there is no token and `insecure` is off.
+    """
+    if is_loopback(host) or token or insecure:
+        return
+    raise ConfigError(
+        f"--host {host} is reachable from other machines: give --token (or ENERGYDASH_TOKEN), or --insecure to mean it"
+    )
+
+
+class FetchSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What `fetch` needs; `start` and `end` are aware and half-open."""
+
+    data_dir: Path
+    source: Literal["auto", "openelectricity", "demo"]
+    start: datetime
+    end: datetime
+    interval: str = "5m"
+    network: str = "NEM"
+    status: str = "operating"
+    batch_size: int = 30
+    batch_delay_s: float = 0.5
+    api_key: Secret | None = None
+    base_url: str = OPENELECTRICITY_URL
+    seed: int = 1
+
+
+class ConvertSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What `convert` needs."""
+
+    input_dir: Path
+    output_dir: Path
+    format: Literal["csv", "parquet"] = "csv"
+
+
+class PublishSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What `publish` needs.
+
+    `speed` is event seconds per wall second, None for as fast as it goes. Records up to `backfill_until` are sent
+    at once, before the pacing begins. `follow` goes on with what later appears in the tables.
+    """
+
+    broker: Broker
+    facility_csv: Path
+    market_csv: Path
+    facility_topic: str = FACILITY_TOPIC
+    market_topic: str = MARKET_TOPIC
+    qos: int = 0
+    speed: float | None = 60.0
+    delay_s: float = 0.0
+    loop: bool = False
+    follow: bool = False
+    backfill_until: datetime | None = None
+
+
+class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What `serve` needs; `history_hours` of event time are kept for the charts."""
+
+    broker: Broker
+    host: str = "127.0.0.1"
+    port: int = 8000
+    facility_topic: str = FACILITY_TOPIC
+    market_topic: str = MARKET_TOPIC
+    token: Secret | None = None
+    allow_origin: tuple[str, ...] = ()
+    insecure: bool = False
+    history_hours: float = 24.0
+    history_dir: Path | None = None
+
+
+class UiSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What `ui` needs."""
+
+    backend: str = "ws://127.0.0.1:8000/ws/realtime"
+    host: str = "127.0.0.1"
+    port: int = 8050
+    token: Secret | None = None
+    open_browser: bool = False
+    insecure: bool = False
+    tiles: str | None = None
+
+
+def api_key() -> Secret | None:
+    """Give the OpenElectricity key, if the environment has one."""
+    key = os.environ.get("OPENELECTRICITY_API_KEY", "").strip()
+    return Secret(key) if key else None

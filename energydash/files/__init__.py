@@ -1,0 +1,1 @@
+"""The data folder: names, atomic writes, raw answers, tables."""

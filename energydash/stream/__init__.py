@@ -1,0 +1,1 @@
+"""The stream: the embedded broker, replay, publisher and subscriber."""

@@ -1,0 +1,1 @@
+"""The dashboard: it knows the server by its wire alone."""
