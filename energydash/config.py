@@ -195,6 +195,24 @@ class UiSettings(msgspec.Struct, frozen=True, kw_only=True):
     tiles: str | None = None
 
 
+class UpSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What `up` needs; `speed` (event seconds per wall second) is the simulated grid's."""
+
+    data_dir: Path
+    source: Literal["auto", "openelectricity", "demo"] = "auto"
+    broker: str = "embedded"
+    speed: float = 60.0
+    host: str = "127.0.0.1"
+    port: int = 8050
+    server_port: int = 8000
+    token: Secret | None = None
+    open_browser: bool = True
+    insecure: bool = False
+    seed: int = 1
+    quiet: bool = False
+    log_level: str = "INFO"
+
+
 def api_key() -> Secret | None:
     """Give the OpenElectricity key, if the environment has one."""
     key = os.environ.get("OPENELECTRICITY_API_KEY", "").strip()

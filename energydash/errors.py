@@ -25,8 +25,6 @@ class ConfigError(EnergydashError):
 class SourceError(EnergydashError):
     """The data source refused, failed or gave something that makes no sense."""
 
-    exit_code = 3
-
 
 class AuthError(SourceError):
     """The data source does not accept the API key."""
@@ -35,16 +33,10 @@ class AuthError(SourceError):
 class FileError(EnergydashError):
     """A file is missing, unreadable or malformed."""
 
-    exit_code = 4
-
 
 class BrokerError(EnergydashError):
     """The MQTT broker is absent, refuses us or went away for good."""
 
-    exit_code = 5
-
 
 class PortInUseError(EnergydashError):
     """Another program listens on a port that we need."""
-
-    exit_code = 6

@@ -1,0 +1,330 @@
+"""The command line: options to settings to one call; the only place that prints results and exits."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Coroutine
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from energydash import config, log, nem, process, progress
+from energydash.errors import ConfigError, EnergydashError
+from energydash.options import (
+    BROKER,
+    DATA,
+    BrokerHost,
+    BrokerPort,
+    BrokerUrl,
+    DataDir,
+    Debug,
+    FacilityTopic,
+    Insecure,
+    Json,
+    LogLevel,
+    MarketTopic,
+    Quiet,
+    Seed,
+    Source,
+    SourceName,
+    TableFormat,
+    Token,
+    broker_at,
+    moment,
+    option,
+    secret,
+    speed_of,
+)
+
+_DEBUG = "ENERGYDASH_DEBUG"
+
+app = typer.Typer(
+    name="energydash",
+    help="Australia's power grid, live on one screen and on one wire.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def _begin(command: str, log_level: str, *, debug: bool) -> None:
+    log.set_up(command, level=log_level)
+    if debug:
+        os.environ[_DEBUG] = "1"
+
+
+def _announce(url: str, *, quiet: bool, as_json: bool) -> None:
+    """Say where a service is going to listen."""
+    if as_json:
+        typer.echo(msgspec.json.encode({"url": url}).decode())
+    elif not quiet:
+        typer.echo(f"{url} (Ctrl-C ends it)", err=True)
+
+
+def _report(summary: msgspec.Struct, *, as_json: bool) -> None:
+    """Print what a command did: one JSON object, or a line for each fact."""
+    if as_json:
+        typer.echo(msgspec.json.encode(summary).decode())
+        return
+    for name, value in msgspec.to_builtins(summary).items():
+        if isinstance(value, list | dict):
+            value = len(value)  # noqa: PLW2901 (a count says it to people; --json has it all)
+        typer.echo(f"{name.replace('_', ' '):<28} {value}")
+
+
+def _run[T](coroutine: Coroutine[Any, Any, T]) -> T:
+    return asyncio.run(process.until_terminated(coroutine))
+
+
+@app.command()
+def fetch(
+    data_dir: DataDir = DATA,
+    source: Source = SourceName.auto,
+    start: Annotated[str | None, option("--start", "First interval (network time).")] = None,
+    end: Annotated[str | None, option("--end", "End of the window, itself left out.")] = None,
+    days: Annotated[
+        float, option("--days", "Length of the window where --start is absent.", min=0.01)
+    ] = 7,
+    interval: Annotated[str, option("--interval", "Length of an interval.", "INTERVAL")] = "5m",
+    network: Annotated[str, option("--network", "Network.", "NETWORK_FILTER")] = nem.NETWORK,
+    status: Annotated[
+        str, option("--status", "Unit status, several with commas, or all.", "STATUS_FILTER")
+    ] = "operating",
+    batch_size: Annotated[
+        int, option("--batch-size", "Stations in one request.", "BATCH_SIZE", min=1, max=30)
+    ] = 30,
+    batch_delay: Annotated[
+        float, option("--batch-delay", "Seconds between requests.", "BATCH_DELAY_SECS", min=0)
+    ] = 0.5,
+    base_url: Annotated[
+        str, option("--base-url", "Address of the API.", "OE_BASE_URL")
+    ] = config.OPENELECTRICITY_URL,
+    seed: Seed = 1,
+    log_level: LogLevel = "INFO",
+    quiet: Quiet = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Get the catalogue, every unit's power and emissions, and the market, into data/*.json."""
+    _begin("fetch", log_level, debug=debug)
+    until = moment(end, network) or nem.floor_interval(nem.now())
+    since = moment(start, network) or until - timedelta(days=days)
+    if since >= until:
+        raise ConfigError(
+            f"the window is empty: --start {since.isoformat()} is not before --end {until.isoformat()}"
+        )
+    settings = config.FetchSettings(
+        data_dir=data_dir, source=source.value, start=since, end=until, interval=interval,
+        network=network, status=status, batch_size=batch_size, batch_delay_s=batch_delay,
+        api_key=config.api_key(), base_url=base_url, seed=seed,
+    )  # fmt: skip
+    from energydash import fetch as job
+    from energydash.sources.choose import make_source
+
+    with progress.shown("fetch", quiet=quiet) as show:
+        summary = _run(job.run(settings, make_source(settings), show))
+    _report(summary, as_json=as_json)
+
+
+@app.command()
+def convert(
+    data_dir: DataDir = DATA,
+    input_dir: Annotated[
+        Path | None, option("--input-dir", "Folder of the raw answers (default: --data-dir).")
+    ] = None,
+    output_dir: Annotated[
+        Path | None,
+        option("--output-dir", "Folder of the tables (default: csv_output in it)."),
+    ] = None,
+    table_format: Annotated[
+        TableFormat, option("--format", "csv or parquet.")
+    ] = TableFormat.csv,
+    log_level: LogLevel = "INFO",
+    quiet: Quiet = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Turn the raw answers into exact tables: one row for a station and an interval."""
+    _begin("convert", log_level, debug=debug)
+    folder = input_dir or data_dir
+    settings = config.ConvertSettings(
+        input_dir=folder,
+        output_dir=output_dir or folder / "csv_output",
+        format=table_format.value,
+    )
+    from energydash import convert as job
+
+    with progress.shown("convert", quiet=quiet) as show:
+        summary = job.run(settings, show)
+    _report(summary, as_json=as_json)
+
+
+@app.command()
+def publish(
+    data_dir: DataDir = DATA,
+    broker: BrokerUrl = BROKER,
+    broker_host: BrokerHost = None,
+    broker_port: BrokerPort = None,
+    facility_csv: Annotated[
+        Path | None,
+        option("--facility-csv", "Table of the stations' values (default: in --data-dir)."),
+    ] = None,
+    market_csv: Annotated[
+        Path | None,
+        option("--market-csv", "Table of the market's values (default: in --data-dir)."),
+    ] = None,
+    facility_topic: FacilityTopic = config.FACILITY_TOPIC,
+    market_topic: MarketTopic = config.MARKET_TOPIC,
+    qos: Annotated[int, option("--qos", "MQTT quality of service.", min=0, max=2)] = 0,
+    speed: Annotated[str, option("--speed", "Event seconds per wall second, or max.")] = "60",
+    delay: Annotated[float, option("--delay", "Least seconds between messages.", min=0)] = 0.0,
+    loop: Annotated[bool, option("--loop", "Start again at the end.")] = False,
+    follow: Annotated[bool, option("--follow", "Go on with what the tables gain.")] = False,
+    backfill_until: Annotated[
+        str | None,
+        option(
+            "--backfill-until",
+            "Send all up to this time (or: now) at once, before the pacing begins.",
+        ),
+    ] = None,
+    log_level: LogLevel = "INFO",
+    quiet: Quiet = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Stream the tables to an MQTT broker in event-time order."""
+    _begin("publish", log_level, debug=debug)
+    tables = data_dir / "csv_output"
+    settings = config.PublishSettings(
+        broker=broker_at(broker, broker_host, broker_port),
+        facility_csv=facility_csv or tables / "facility_metrics_wide.csv",
+        market_csv=market_csv or tables / "market_metrics_data.csv",
+        facility_topic=facility_topic, market_topic=market_topic, qos=qos, speed=speed_of(speed),
+        delay_s=delay, loop=loop, follow=follow,
+        backfill_until=moment(backfill_until, nem.NETWORK),
+    )  # fmt: skip
+    from energydash.stream import publisher
+
+    with progress.shown("publish", quiet=quiet) as show:
+        summary = _run(publisher.run(settings, show))
+    _report(summary, as_json=as_json)
+
+
+@app.command()
+def serve(
+    broker: BrokerUrl = BROKER,
+    broker_host: BrokerHost = None,
+    broker_port: BrokerPort = None,
+    host: Annotated[str, option("--host", "Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, option("--port", "Port to listen on.")] = 8000,
+    token: Token = None,
+    allow_origin: Annotated[
+        list[str] | None,
+        option("--allow-origin", "Web origin whose pages may connect; may be repeated."),
+    ] = None,
+    insecure: Insecure = False,
+    facility_topic: FacilityTopic = config.FACILITY_TOPIC,
+    market_topic: MarketTopic = config.MARKET_TOPIC,
+    history_hours: Annotated[
+        float, option("--history-hours", "Hours of event time kept for charts.", min=1)
+    ] = 24.0,
+    data_dir: DataDir = DATA,
+    log_level: LogLevel = "INFO",
+    quiet: Quiet = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Offer what the broker carries over WebSocket and REST."""
+    _begin("serve", log_level, debug=debug)
+    settings = config.ServeSettings(
+        broker=broker_at(broker, broker_host, broker_port), host=host, port=port,
+        facility_topic=facility_topic, market_topic=market_topic, token=secret(token),
+        allow_origin=tuple(allow_origin or ()), insecure=insecure, history_hours=history_hours,
+    )  # fmt: skip
+    from energydash.server import app as server
+
+    _announce(f"http://{host}:{port}", quiet=quiet, as_json=as_json)
+    _run(server.serve(settings))
+
+
+@app.command()
+def ui(
+    backend: Annotated[
+        str, option("--backend", "WebSocket of the server.")
+    ] = "ws://127.0.0.1:8000/ws/realtime",
+    host: Annotated[str, option("--host", "Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, option("--port", "Port to listen on.")] = 8050,
+    token: Token = None,
+    open_browser: Annotated[
+        bool, option("--open/--no-open", "Open the page in a browser.")
+    ] = True,
+    insecure: Insecure = False,
+    tiles: Annotated[
+        str | None, option("--tiles", "URL template of a street map to draw beneath.")
+    ] = None,
+    data_dir: DataDir = DATA,
+    log_level: LogLevel = "INFO",
+    quiet: Quiet = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Show the live dashboard."""
+    _begin("ui", log_level, debug=debug)
+    settings = config.UiSettings(
+        backend=backend, host=host, port=port, token=secret(token),
+        open_browser=open_browser, insecure=insecure, tiles=tiles,
+    )  # fmt: skip
+    from energydash.ui import page
+
+    _announce(f"http://{host}:{port}", quiet=quiet, as_json=as_json)
+    page.serve(settings)
+
+
+@app.command()
+def up(
+    data_dir: DataDir = DATA,
+    source: Source = SourceName.auto,
+    broker: Annotated[
+        str, option("--broker", "embedded, or an MQTT broker's address.")
+    ] = "embedded",
+    speed: Annotated[float, option("--speed", "Simulated seconds per second.", min=0.1)] = 60,
+    host: Annotated[str, option("--host", "Address of the dashboard.")] = "127.0.0.1",
+    port: Annotated[int, option("--port", "Port of the dashboard.")] = 8050,
+    server_port: Annotated[int, option("--server-port", "Port of the server.")] = 8000,
+    token: Token = None,
+    open_browser: Annotated[
+        bool, option("--open/--no-open", "Open the page in a browser.")
+    ] = True,
+    insecure: Insecure = False,
+    seed: Seed = 1,
+    log_level: LogLevel = "INFO",
+    quiet: Quiet = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Do all of it: fetch, convert, broker, publish, serve and dashboard, supervised."""
+    _begin("up", log_level, debug=debug)
+    settings = config.UpSettings(
+        data_dir=data_dir, source=source.value, broker=broker, speed=speed, host=host, port=port,
+        server_port=server_port, token=secret(token), open_browser=open_browser,
+        insecure=insecure, seed=seed, quiet=quiet or as_json, log_level=log_level,
+    )  # fmt: skip
+    from energydash import up as supervisor
+
+    _run(supervisor.run(settings))
+
+
+def main() -> None:
+    """Run the command line; Typer turns wrong usage into exit code 2 and Ctrl-C into 130."""
+    config.load_env_file()
+    process.end_with_supervisor()
+    try:
+        app()
+    except EnergydashError as exc:
+        if os.environ.get(_DEBUG):
+            raise
+        typer.echo(f"energydash: {exc}", err=True)
+        sys.exit(exc.exit_code)

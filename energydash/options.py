@@ -1,0 +1,111 @@
+"""The options that commands share, and how their texts are read."""
+
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from energydash import config, nem
+from energydash.errors import ConfigError
+
+
+class SourceName(StrEnum):
+    """Where data comes from."""
+
+    auto = "auto"
+    openelectricity = "openelectricity"
+    demo = "demo"
+
+
+class TableFormat(StrEnum):
+    """How tables are written."""
+
+    csv = "csv"
+    parquet = "parquet"
+
+
+def option(flag: str, text: str, env: str | None = None, **more: Any) -> Any:
+    """Give an option whose environment variable is ENERGYDASH_<OPTION>, unless it has its own."""
+    name = flag.split("/", maxsplit=1)[0].removeprefix("--").replace("-", "_").upper()
+    return typer.Option(flag, help=text, envvar=env or f"ENERGYDASH_{name}", **more)
+
+
+DataDir = Annotated[Path, option("--data-dir", "Folder that holds the data.")]
+LogLevel = Annotated[str, option("--log-level", "DEBUG, INFO, WARNING or ERROR.")]
+Quiet = Annotated[bool, option("--quiet", "Show no progress.")]
+Json = Annotated[bool, option("--json", "Print the result as JSON on stdout.")]
+Debug = Annotated[bool, option("--debug", "Show the traceback of an error.")]
+BrokerUrl = Annotated[
+    str,
+    option(
+        "--broker", "MQTT broker: mqtt://host:port, mqtts://user:pass@host:port, host[:port]."
+    ),
+]
+BrokerHost = Annotated[
+    str | None, option("--broker-host", "Broker's host, instead of --broker.")
+]
+BrokerPort = Annotated[
+    int | None, option("--broker-port", "Broker's port, instead of --broker.")
+]
+FacilityTopic = Annotated[
+    str, option("--facility-topic", "MQTT topic of the stations' values.")
+]
+MarketTopic = Annotated[str, option("--market-topic", "MQTT topic of the market's values.")]
+Token = Annotated[
+    str | None,
+    option("--token", "Secret that clients of the server must show.", show_envvar=True),
+]
+Insecure = Annotated[bool, option("--insecure", "Allow other machines in without a token.")]
+Source = Annotated[
+    SourceName, option("--source", "Where data comes from; auto: the API if a key is set.")
+]
+Seed = Annotated[int, option("--seed", "Which simulated grid.")]
+
+DATA = Path("data")
+BROKER = "mqtt://127.0.0.1:1883"
+
+
+def secret(text: str | None) -> config.Secret | None:
+    """Give the text as a secret; an empty one is none."""
+    return config.Secret(text) if text else None
+
+
+def broker_at(url: str, host: str | None, port: int | None) -> config.Broker:
+    """Read the broker's address, in which --broker-host and --broker-port win."""
+    address = config.parse_broker(url)
+    return msgspec.structs.replace(
+        address, host=host or address.host, port=port or address.port
+    )
+
+
+def speed_of(text: str) -> float | None:
+    """Read event seconds per wall second; None stands for `max`."""
+    if text == "max":
+        return None
+    try:
+        speed = float(text)
+    except ValueError:
+        speed = 0.0
+    if not 0 < speed < float("inf"):
+        raise ConfigError(
+            f"--speed {text}: give a number above 0 (60 is an hour a minute), or max"
+        )
+    return speed
+
+
+def moment(text: str | None, network: str) -> datetime | None:
+    """Read an ISO date or time; one without an offset is network time."""
+    if text is None:
+        return None
+    if text == "now":
+        return nem.now()
+    try:
+        read = datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigError(
+            f"{text!r} is no date: give 2026-03-01 or 2026-03-01T12:00 (network time)"
+        ) from None
+    return read if read.tzinfo else read.replace(tzinfo=nem.network_zone(network))

@@ -1,0 +1,374 @@
+"""The supervisor behind `up`: starts, watches, restarts and stops the parts, in one order, with one deadline.
+
+Each part is an `energydash` command in a process of its own, so that one crash does not take the rest:
+
+    feed (fetch, convert, again and again) → broker → publish → serve → ui
+"""
+
+import asyncio
+import logging
+import os
+import socket
+import sys
+import time
+import webbrowser
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import msgspec
+
+from energydash import config, nem
+from energydash.config import UpSettings
+from energydash.errors import ConfigError, EnergydashError, PortInUseError
+from energydash.process import SUPERVISED
+
+logger = logging.getLogger(__name__)
+
+HISTORY = timedelta(hours=24)
+"""How much of the past the page opens with."""
+
+_EMBEDDED = "embedded"
+_MQTT_PORT = 1883
+_LOOPBACK = "127.0.0.1"
+
+# The simulated grid is asked for half a day ahead and again when half of that has been shown.
+_DEMO_AHEAD = timedelta(hours=12)
+# A sweep of every station costs about 16 of the free key's 500 requests a day.
+_API_ROUND_S = 45 * 60.0
+
+_STOP_WITHIN_S = 3.0
+_READY_WITHIN_S = 60.0
+_POLL_S = 0.1
+_BACKOFF_S = (0.5, 1.0, 2.0, 5.0, 10.0)
+_STEADY_AFTER_S = 30.0
+_EARLY_DEATHS = 3
+
+Arguments = Callable[[], Sequence[str]]
+
+
+class Clock(msgspec.Struct, frozen=True):
+    """The grid's present moment: the real one, or one that runs `speed` times as fast from `origin`."""
+
+    origin: datetime
+    started: float
+    speed: float
+
+    def now(self) -> datetime:
+        """Give the present moment of the grid, in NEM time."""
+        return self.origin + timedelta(seconds=(time.monotonic() - self.started) * self.speed)
+
+
+def is_free(port: int, host: str = _LOOPBACK) -> bool:
+    """Whether nothing listens on a port."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
+def free_port() -> int:
+    """Give a port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind((_LOOPBACK, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _require_free(port: int, flag: str, host: str = _LOOPBACK) -> None:
+    if not is_free(port, host):
+        raise PortInUseError(
+            f"port {port} is in use on {host}: stop what listens there, or give another with {flag}"
+        )
+
+
+class Part:
+    """One supervised child process; started again with back-off when it dies."""
+
+    def __init__(self, name: str, arguments: Arguments) -> None:
+        self.name = name
+        self.arguments = arguments
+        self.process: asyncio.subprocess.Process | None = None
+        self.last_words = ""
+
+    async def once(self) -> int:
+        """Run the child to its end; give its exit code. Cancelling stops the child."""
+        self.process = process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *self.arguments(),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+            env={**os.environ, SUPERVISED: "1"},
+            # A Ctrl-C on the terminal reaches us alone: we stop the parts, in order.
+            start_new_session=True,
+        )
+        try:
+            await self._listen(process)
+            return await process.wait()
+        finally:
+            await _stop(process)
+
+    async def _listen(self, process: asyncio.subprocess.Process) -> None:
+        if process.stderr is None:
+            return
+        while line := await process.stderr.readline():
+            text = line.decode(errors="replace").strip()
+            if text:
+                self.last_words = text
+                logger.info("%s: %s", self.name, text)
+
+    async def for_ever(self) -> None:
+        """Keep the child running.
+
+        Raises:
+            EnergydashError: it died `_EARLY_DEATHS` times in a row soon after its start.
+        """
+        early = 0
+        while True:
+            started = time.monotonic()
+            code = await self.once()
+            early = 0 if time.monotonic() - started > _STEADY_AFTER_S else early + 1
+            if early >= _EARLY_DEATHS:
+                raise EnergydashError(
+                    f"{self.name} keeps failing: {self.last_words or f'exit code {code}'}"
+                )
+            pause = _BACKOFF_S[min(early, len(_BACKOFF_S) - 1)]
+            logger.warning(
+                "%s ended with exit code %d; starting it again in %.1f s",
+                self.name,
+                code,
+                pause,
+            )
+            await asyncio.sleep(pause)
+
+    async def or_fail(self) -> None:
+        """Run the child once.
+
+        Raises:
+            EnergydashError: it failed.
+        """
+        code = await self.once()
+        if code != 0:
+            words = self.last_words.removeprefix("energydash: ")
+            raise EnergydashError(words or f"{self.name} ended with exit code {code}")
+
+
+async def _stop(process: asyncio.subprocess.Process) -> None:
+    """End a child, politely first; cancelling does not leave it behind."""
+    if process.returncode is not None:
+        return
+    with suppress(ProcessLookupError):
+        process.terminate()
+    try:
+        async with asyncio.timeout(_STOP_WITHIN_S):
+            await process.wait()
+    except (TimeoutError, asyncio.CancelledError):
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What runs where, settled before anything starts."""
+
+    source: str
+    folder: Path
+    broker: config.Broker
+    broker_url: str
+    embedded: bool
+    clock: Clock
+    settings: UpSettings
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the grid is the simulated one."""
+        return self.source == "demo"
+
+
+def plan(settings: UpSettings) -> Plan:
+    """Settle source, ports and clock.
+
+    Raises:
+        ConfigError: a setting is missing or wrong.
+        PortInUseError: a port that was asked for is taken.
+    """
+    source = settings.source
+    if source == "auto":
+        source = "openelectricity" if config.api_key() else "demo"
+    if source == "openelectricity" and not config.api_key():
+        raise ConfigError(
+            "OPENELECTRICITY_API_KEY is not set: put it into .env, or use --source demo"
+        )
+    # The dashboard alone can be opened to other machines; it has no log-in of its own yet.
+    config.check_exposure(settings.host, token=None, insecure=settings.insecure)
+    _require_free(settings.server_port, "--server-port")
+    _require_free(settings.port, "--port", settings.host)
+    embedded = settings.broker == _EMBEDDED
+    if embedded:
+        port = _MQTT_PORT if is_free(_MQTT_PORT) else free_port()
+        broker = config.Broker(port=port)
+    else:
+        broker = config.parse_broker(settings.broker)
+    speed = settings.speed if source == "demo" else 1.0
+    return Plan(
+        source=source,
+        folder=settings.data_dir / "live",
+        broker=broker,
+        broker_url=broker.url if embedded else settings.broker,
+        embedded=embedded,
+        clock=Clock(nem.floor_interval(nem.now()), time.monotonic(), speed),
+        settings=settings,
+    )
+
+
+def _command(name: str, plan: Plan, *arguments: str) -> list[str]:
+    common = ("--quiet", "--log-level", plan.settings.log_level)
+    return ["-m", "energydash", name, *arguments, *common]
+
+
+def _broker_arguments(plan: Plan) -> list[str]:
+    start = "import sys; from energydash.stream.broker import main; main(sys.argv[1:])"
+    return ["-c", start, plan.broker.host, str(plan.broker.port)]
+
+
+def _fetch_arguments(plan: Plan) -> list[str]:
+    now = nem.floor_interval(plan.clock.now())
+    end = now + _DEMO_AHEAD if plan.simulated else now
+    return _command(
+        "fetch", plan, "--data-dir", str(plan.folder), "--source", plan.source,
+        "--start", (now - HISTORY).isoformat(), "--end", end.isoformat(),
+        "--seed", str(plan.settings.seed),
+    )  # fmt: skip
+
+
+def _publish_arguments(plan: Plan) -> list[str]:
+    return _command(
+        "publish", plan, "--data-dir", str(plan.folder), "--broker", plan.broker_url,
+        "--speed", str(plan.clock.speed), "--backfill-until", plan.clock.now().isoformat(),
+        "--follow",
+    )  # fmt: skip
+
+
+def _serve_arguments(plan: Plan) -> list[str]:
+    return _command(
+        "serve", plan, "--broker", plan.broker_url, "--host", _LOOPBACK,
+        "--port", str(plan.settings.server_port),
+    )  # fmt: skip
+
+
+def _ui_arguments(plan: Plan) -> list[str]:
+    exposure = ["--insecure"] if plan.settings.insecure else []
+    return _command(
+        "ui", plan, "--backend", f"ws://{_LOOPBACK}:{plan.settings.server_port}/ws/realtime",
+        "--host", plan.settings.host, "--port", str(plan.settings.port), "--no-open", *exposure,
+    )  # fmt: skip
+
+
+async def _feed(plan: Plan, ready: asyncio.Event) -> None:
+    """Keep the tables ahead of the clock: fetch and convert, again and again."""
+    fetch = Part("fetch", lambda: _fetch_arguments(plan))
+    convert = Part("convert", lambda: _command("convert", plan, "--data-dir", str(plan.folder)))
+    pause = _API_ROUND_S
+    if plan.simulated:
+        pause = _DEMO_AHEAD.total_seconds() / 2 / plan.clock.speed
+    while True:
+        try:
+            await fetch.or_fail()
+            await convert.or_fail()
+            ready.set()
+        except EnergydashError as exc:
+            if not ready.is_set():
+                raise
+            logger.warning("the feed failed, the next round may work: %s", exc)
+        await asyncio.sleep(pause)
+
+
+async def _answers(host: str, port: int, what: str) -> None:
+    """Wait until something listens.
+
+    Raises:
+        EnergydashError: nothing does within the limit.
+    """
+    try:
+        async with asyncio.timeout(_READY_WITHIN_S):
+            while True:
+                with suppress(OSError):
+                    _, writer = await asyncio.open_connection(host, port)
+                    writer.close()
+                    with suppress(OSError):
+                        await writer.wait_closed()
+                    return
+                await asyncio.sleep(_POLL_S)
+    except TimeoutError:
+        raise EnergydashError(
+            f"the {what} did not start within {_READY_WITHIN_S:.0f} s: see logs/"
+        ) from None
+
+
+async def _greet(plan: Plan) -> None:
+    """Say where the page is, once it answers."""
+    settings = plan.settings
+    host = _LOOPBACK if settings.host in {"0.0.0.0", "::"} else settings.host  # noqa: S104
+    await _answers(host, settings.port, "dashboard")
+    url = f"http://{host}:{settings.port}"
+    if not settings.quiet:
+        grid = "the simulated grid" if plan.simulated else "the live grid"
+        _say(f"{grid} is at {url}")
+        _say(
+            f"WebSocket ws://{_LOOPBACK}:{settings.server_port}/ws/realtime, MQTT {plan.broker.url}"
+        )
+        _say("Ctrl-C stops everything")
+    if settings.open_browser:
+        await asyncio.to_thread(webbrowser.open, url)
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"energydash: {text}\n")
+    sys.stderr.flush()
+
+
+async def run(settings: UpSettings) -> None:
+    """Run everything until cancelled; nothing of it outlives this call.
+
+    Raises:
+        EnergydashError: a part cannot be started, or keeps failing; its own last words are the text.
+    """
+    what = plan(settings)
+    if not settings.quiet:
+        _say("starting: fetch, convert, broker, publish, serve, ui")
+    tables_ready = asyncio.Event()
+
+    async def publish_when_ready() -> None:
+        await tables_ready.wait()
+        await _answers(what.broker.host, what.broker.port, "MQTT broker")
+        await Part("publish", lambda: _publish_arguments(what)).for_ever()
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(_feed(what, tables_ready), name="feed")
+            if what.embedded:
+                broker = Part("broker", lambda: _broker_arguments(what))
+                group.create_task(broker.for_ever(), name="broker")
+            group.create_task(publish_when_ready(), name="publish")
+            group.create_task(
+                Part("serve", lambda: _serve_arguments(what)).for_ever(), name="serve"
+            )
+            group.create_task(Part("ui", lambda: _ui_arguments(what)).for_ever(), name="ui")
+            group.create_task(_greet(what), name="greet")
+    except* EnergydashError as failures:
+        raise _first(failures) from None
+
+
+def _first(group: BaseExceptionGroup[EnergydashError]) -> EnergydashError:
+    """Give the first error of a group: the others followed from it or say the same."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    if not isinstance(error, EnergydashError):
+        raise TypeError(f"not one of ours: {error!r}")
+    return error
