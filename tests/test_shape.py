@@ -1,0 +1,87 @@
+"""The house rules that a machine can hold: one direction, one home, short modules, a docstring in each."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "energydash"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+MAX_LINES = 350
+
+# What every part may import, and the stages in the order in which data passes them.
+SHARED = {"errors", "nem", "schema", "config", "log", "progress", "process"}
+STAGES = ("sources", "files", "fetch", "convert", "stream", "server")
+# The dashboard knows the server by its wire alone; the command line and the supervisor start all of them.
+EDGES = {"ui": set(), "cli": {*STAGES, "ui", "up", "options"}, "up": set(), "options": set()}
+HOMES = {
+    "httpx": {"sources"},
+    "openelectricity": {"sources"},
+    "polars": {"files", "convert"},
+    "aiomqtt": {"stream"},
+    "iotcore": {"stream"},
+    "litestar": {"server"},
+    "uvicorn": {"server"},
+    "panel": {"ui"},
+    "bokeh": {"ui"},
+    "holoviews": {"ui"},
+    "typer": {"cli", "options"},
+}
+
+
+def part_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports_of(path: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def allowed_parts(part: str) -> set[str]:
+    if part in EDGES:
+        return SHARED | EDGES[part] | {part}
+    if part in STAGES:
+        return SHARED | set(STAGES[: STAGES.index(part) + 1])
+    return SHARED
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_module_imports_only_what_lies_before_it_on_the_datas_way(path):
+    if path.name in {"__init__.py", "__main__.py"} and path.parent == PACKAGE:
+        pytest.skip("the package's own door")
+    own = {name.split(".")[1] for name in imports_of(path) if name.startswith("energydash.")}
+    known = {part_of(module) for module in MODULES}
+
+    assert own & known <= allowed_parts(part_of(path))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_each_heavy_library_has_one_home(path):
+    part = part_of(path)
+    for name in imports_of(path):
+        home = HOMES.get(name.split(".")[0])
+        assert home is None or part in home, f"{name} belongs in {home}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_module_is_short_and_says_its_job(path):
+    text = path.read_text(encoding="utf-8")
+
+    assert len(text.splitlines()) <= MAX_LINES
+    assert ast.get_docstring(ast.parse(text))
+
+
+def test_nothing_but_the_agreed_stands_at_the_top():
+    agreed = {
+        "energydash", "tests", "data", "pyproject.toml", "README.md", "CHANGELOG.md", "LICENSE", "logs", "dist", "uv.lock", "build",
+    }  # fmt: skip
+    found = {path.name for path in ROOT.iterdir() if not path.name.startswith(".")}
+
+    assert {name for name in found if not name.endswith(".egg-info")} <= agreed
