@@ -7,12 +7,10 @@ Each part is an `energydash` command in a process of its own, so that one crash 
 
 import asyncio
 import logging
-import os
 import socket
 import sys
 import time
 import webbrowser
-from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -22,7 +20,7 @@ import msgspec
 from energydash import config, nem
 from energydash.config import UpSettings
 from energydash.errors import ConfigError, EnergydashError, PortInUseError
-from energydash.process import SUPERVISED
+from energydash.process import Part
 
 logger = logging.getLogger(__name__)
 
@@ -38,14 +36,8 @@ _DEMO_AHEAD = timedelta(hours=12)
 # A sweep of every station costs about 16 of the free key's 500 requests a day.
 _API_ROUND_S = 45 * 60.0
 
-_STOP_WITHIN_S = 3.0
 _READY_WITHIN_S = 60.0
 _POLL_S = 0.1
-_BACKOFF_S = (0.5, 1.0, 2.0, 5.0, 10.0)
-_STEADY_AFTER_S = 30.0
-_EARLY_DEATHS = 3
-
-Arguments = Callable[[], Sequence[str]]
 
 
 class Clock(msgspec.Struct, frozen=True):
@@ -84,93 +76,6 @@ def _require_free(port: int, flag: str, host: str = _LOOPBACK) -> None:
         raise PortInUseError(
             f"port {port} is in use on {host}: stop what listens there, or give another with {flag}"
         )
-
-
-class Part:
-    """One supervised child process; started again with back-off when it dies."""
-
-    def __init__(self, name: str, arguments: Arguments) -> None:
-        self.name = name
-        self.arguments = arguments
-        self.process: asyncio.subprocess.Process | None = None
-        self.last_words = ""
-
-    async def once(self) -> int:
-        """Run the child to its end; give its exit code. Cancelling stops the child."""
-        self.process = process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *self.arguments(),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
-            env={**os.environ, SUPERVISED: "1"},
-            # A Ctrl-C on the terminal reaches us alone: we stop the parts, in order.
-            start_new_session=True,
-        )
-        try:
-            await self._listen(process)
-            return await process.wait()
-        finally:
-            await _stop(process)
-
-    async def _listen(self, process: asyncio.subprocess.Process) -> None:
-        if process.stderr is None:
-            return
-        while line := await process.stderr.readline():
-            text = line.decode(errors="replace").strip()
-            if text:
-                self.last_words = text
-                logger.info("%s: %s", self.name, text)
-
-    async def for_ever(self) -> None:
-        """Keep the child running.
-
-        Raises:
-            EnergydashError: it died `_EARLY_DEATHS` times in a row soon after its start.
-        """
-        early = 0
-        while True:
-            started = time.monotonic()
-            code = await self.once()
-            early = 0 if time.monotonic() - started > _STEADY_AFTER_S else early + 1
-            if early >= _EARLY_DEATHS:
-                raise EnergydashError(
-                    f"{self.name} keeps failing: {self.last_words or f'exit code {code}'}"
-                )
-            pause = _BACKOFF_S[min(early, len(_BACKOFF_S) - 1)]
-            logger.warning(
-                "%s ended with exit code %d; starting it again in %.1f s",
-                self.name,
-                code,
-                pause,
-            )
-            await asyncio.sleep(pause)
-
-    async def or_fail(self) -> None:
-        """Run the child once.
-
-        Raises:
-            EnergydashError: it failed.
-        """
-        code = await self.once()
-        if code != 0:
-            words = self.last_words.removeprefix("energydash: ")
-            raise EnergydashError(words or f"{self.name} ended with exit code {code}")
-
-
-async def _stop(process: asyncio.subprocess.Process) -> None:
-    """End a child, politely first; cancelling does not leave it behind."""
-    if process.returncode is not None:
-        return
-    with suppress(ProcessLookupError):
-        process.terminate()
-    try:
-        async with asyncio.timeout(_STOP_WITHIN_S):
-            await process.wait()
-    except (TimeoutError, asyncio.CancelledError):
-        with suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,6 +9,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "energydash"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 MAX_LINES = 350
+# One module holds every record that crosses a boundary: to read a wire, one page is enough.
+LONGER = {"schema.py": 420}
 
 # What every part may import, and the stages in the order in which data passes them.
 SHARED = {"errors", "nem", "schema", "config", "log", "progress", "process"}
@@ -74,7 +76,7 @@ def test_each_heavy_library_has_one_home(path):
 def test_a_module_is_short_and_says_its_job(path):
     text = path.read_text(encoding="utf-8")
 
-    assert len(text.splitlines()) <= MAX_LINES
+    assert len(text.splitlines()) <= LONGER.get(path.name, MAX_LINES)
     assert ast.get_docstring(ast.parse(text))
 
 

@@ -1,0 +1,91 @@
+"""Run the real command as its user does, and look at what it leaves behind."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_until[T](condition: Callable[[], T], limit_s: float, what: str) -> T:
+    """Poll until the condition holds; fail with `what` after the limit."""
+    deadline = time.monotonic() + limit_s
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"not within {limit_s} s: {what}"
+        time.sleep(0.05)
+    return value
+
+
+def clean_environment(**more: str) -> dict[str, str]:
+    """The environment without what would steer energydash."""
+    kept = {
+        k: v
+        for k, v in os.environ.items()
+        if not k.startswith(("ENERGYDASH_", "OPENEL", "OE_"))
+    }
+    return {**kept, **more}
+
+
+def energydash(
+    *arguments: str, cwd: Path, limit_s: float = 60, **env: str
+) -> subprocess.CompletedProcess[str]:
+    """Run `energydash ...` in `cwd` to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "energydash", *arguments],
+        cwd=cwd,
+        env=clean_environment(**env),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=limit_s,
+        check=False,
+    )
+
+
+@contextmanager
+def running(*arguments: str, cwd: Path, **env: str) -> Iterator[subprocess.Popen[str]]:
+    """Run `energydash ...` in the background; nothing of it is left afterwards."""
+    with (cwd / "stderr.txt").open("w+") as errors:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "energydash", *arguments],
+            cwd=cwd,
+            env=clean_environment(**env),
+            stdin=subprocess.DEVNULL,
+            stdout=errors,
+            stderr=errors,
+            text=True,
+        )
+        try:
+            yield process
+        finally:
+            family = descendants(process.pid)
+            process.kill()
+            process.wait()
+            for child in family:
+                if child.is_running():
+                    child.kill()
+
+
+def descendants(pid: int) -> list[psutil.Process]:
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def interrupt(process: subprocess.Popen[str], limit_s: float) -> int:
+    """Send Ctrl-C and give the exit code."""
+    process.send_signal(signal.SIGINT)
+    return process.wait(timeout=limit_s)

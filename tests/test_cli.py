@@ -1,0 +1,137 @@
+"""The command line's contract: one clear line and the right exit code."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from processes import clean_environment, energydash, free_port
+
+
+def only_line(done):
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1, done.stderr
+    return lines[0]
+
+
+def test_wrong_usage_ends_with_two(tmp_path):
+    assert energydash("fetch", "--bogus", cwd=tmp_path).returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("publish", "--speed", "zero"), "--speed zero"),
+        (("fetch", "--start", "yesterday"), "'yesterday' is no date"),
+        (("fetch", "--start", "2026-03-02", "--end", "2026-03-01"), "the window is empty"),
+        (("fetch", "--source", "openelectricity"), "OPENELECTRICITY_API_KEY"),
+        (("publish", "--broker", "http://x"), "the broker address is not understood"),
+        (("serve", "--host", "0.0.0.0"), "--token"),
+        (("ui", "--host", "0.0.0.0", "--no-open"), "--insecure"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_a_wrong_setting_is_one_line_and_two(tmp_path, arguments, words):
+    done = energydash(*arguments, "--quiet", cwd=tmp_path)
+
+    assert done.returncode == 2
+    assert words in only_line(done)
+
+
+def test_a_missing_file_is_one_line_and_one(tmp_path):
+    done = energydash("convert", "--quiet", cwd=tmp_path)
+
+    assert done.returncode == 1
+    assert "energydash fetch" in only_line(done)
+
+
+def test_an_unreachable_broker_is_one_line_and_one(tmp_path):
+    assert energydash("fetch", "--quiet", "--days", "0.02", cwd=tmp_path).returncode == 0
+    assert energydash("convert", "--quiet", cwd=tmp_path).returncode == 0
+
+    done = energydash(
+        "publish", "--quiet", "--broker", f"127.0.0.1:{free_port()}", cwd=tmp_path
+    )
+
+    assert done.returncode == 1
+    assert "no MQTT broker answers" in only_line(done)
+
+
+def test_a_malformed_row_names_file_and_line(tmp_path):
+    assert energydash("fetch", "--quiet", "--days", "0.02", cwd=tmp_path).returncode == 0
+    assert energydash("convert", "--quiet", cwd=tmp_path).returncode == 0
+    table = tmp_path / "data/csv_output/facility_metrics_wide.csv"
+    lines = table.read_text().splitlines()
+    lines[2] = lines[2].replace(lines[2].split(",")[2], "many", 1)
+    table.write_text("\n".join(lines) + "\n")
+
+    done = energydash(
+        "publish", "--quiet", "--broker", f"127.0.0.1:{free_port()}", cwd=tmp_path
+    )
+
+    assert done.returncode == 1
+    line = only_line(done)
+    assert "facility_metrics_wide.csv" in line
+    assert "line 3" in line
+
+
+def test_the_result_is_json_on_stdout_and_nothing_else(tmp_path):
+    done = energydash("fetch", "--json", "--days", "0.02", cwd=tmp_path)
+
+    summary = json.loads(done.stdout)
+    assert summary["source"] == "demo"
+    assert summary["simulated"] is True
+
+
+def test_a_key_is_never_shown(tmp_path):
+    key = "a-key-that-nobody-must-see"
+    done = energydash(
+        "fetch", "--days", "0.02", "--base-url", f"http://127.0.0.1:{free_port()}", cwd=tmp_path,
+        OPENELECTRICITY_API_KEY=key,
+    )  # fmt: skip
+
+    assert done.returncode == 1
+    logs = "".join(path.read_text() for path in Path(tmp_path, "logs").glob("*"))
+    assert key not in done.stdout + done.stderr + logs
+
+
+def test_settings_come_from_flag_then_environment_then_file(tmp_path):
+    (tmp_path / ".env").write_text("ENERGYDASH_SPEED=file\n")
+
+    from_file = energydash("publish", cwd=tmp_path)
+    from_env = energydash("publish", cwd=tmp_path, ENERGYDASH_SPEED="environment")
+    from_flag = energydash(
+        "publish", "--speed", "flag", cwd=tmp_path, ENERGYDASH_SPEED="environment"
+    )
+
+    assert "--speed file" in from_file.stderr
+    assert "--speed environment" in from_env.stderr
+    assert "--speed flag" in from_flag.stderr
+
+
+def test_help_imports_nothing_heavy(tmp_path):
+    code = (
+        "import sys\nfrom energydash.cli import app\n"
+        "try:\n    app(['--help'])\nexcept SystemExit:\n    pass\n"
+        "heavy = {'polars', 'panel', 'bokeh', 'litestar', 'openelectricity', 'numpy', 'httpx', 'aiomqtt'}\n"
+        "sys.exit(bool(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=clean_environment(),
+        capture_output=True,
+        check=False,
+    )
+
+    assert done.returncode == 0
+
+
+def test_help_answers_quickly(tmp_path):
+    started = time.monotonic()
+    done = energydash("--help", cwd=tmp_path)
+
+    assert done.returncode == 0
+    assert time.monotonic() - started < 5

@@ -1,0 +1,128 @@
+"""`up` as its user runs it: the real command, real ports, a real Ctrl-C."""
+
+import json
+import socket
+import time
+import urllib.error
+import urllib.request
+
+import psutil
+import pytest
+from processes import descendants, energydash, free_port, interrupt, running, wait_until
+
+
+def get(url):
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read()
+    except OSError:
+        return 0, b""
+
+
+def up_arguments(ui_port, server_port, *more):
+    ports = ("--port", str(ui_port), "--server-port", str(server_port))
+    return ("up", "--source", "demo", "--no-open", *ports, *more)
+
+
+def test_up_shows_a_moving_grid_and_leaves_nothing_behind(tmp_path):
+    ui_port, server_port = free_port(), free_port()
+    api = f"http://127.0.0.1:{server_port}"
+    with running(*up_arguments(ui_port, server_port), cwd=tmp_path) as process:
+        wait_until(lambda: get(f"{api}/health")[0] == 200, 60, "the server is ready")
+        wait_until(
+            lambda: get(f"http://127.0.0.1:{ui_port}/")[0] == 200, 60, "the page answers"
+        )
+
+        def newest():
+            values = json.loads(get(f"{api}/api/market/latest")[1])["values"]
+            return max(value["event_time"] for value in values)
+
+        first = newest()
+        wait_until(lambda: newest() > first, 30, "the grid moves on")
+        family = descendants(process.pid)
+
+        assert interrupt(process, 5) == 130
+        assert len(family) >= 4
+        assert not [child for child in family if child.is_running()]
+    leftovers = [path for path in (tmp_path / "data").rglob("*") if ".tmp" in path.name]
+    assert leftovers == []
+
+
+@pytest.mark.parametrize("moment_s", [0.2, 1.0, 2.0, 4.0])
+def test_ctrl_c_at_any_moment_ends_everything_within_five_seconds(tmp_path, moment_s):
+    with running(*up_arguments(free_port(), free_port()), cwd=tmp_path) as process:
+        # The moment is the point here: each falls into another stage of the start.
+        time.sleep(moment_s)
+        family = descendants(process.pid)
+
+        assert interrupt(process, 5) in {130, -2}
+        psutil.wait_procs(family, timeout=1)
+        assert not [child for child in family if child.is_running()]
+    for path in (tmp_path / "data").rglob("*.json"):
+        json.loads(path.read_bytes())
+
+
+def test_parts_end_when_their_supervisor_is_killed(tmp_path):
+    with running(*up_arguments(free_port(), free_port()), cwd=tmp_path) as process:
+        family = wait_until(
+            lambda: (found := descendants(process.pid)) and len(found) >= 3 and found,
+            20,
+            "parts run",
+        )
+        process.kill()
+        process.wait()
+
+        _, alive = psutil.wait_procs(family, timeout=10)
+        assert alive == []
+
+
+def test_a_dead_part_is_started_again(tmp_path):
+    server_port = free_port()
+    with running(*up_arguments(free_port(), server_port), cwd=tmp_path) as process:
+        health = f"http://127.0.0.1:{server_port}/health"
+        wait_until(lambda: get(health)[0] == 200, 60, "the server is ready")
+        (server,) = [p for p in descendants(process.pid) if "serve" in p.cmdline()]
+        server.kill()
+        server.wait(5)
+
+        wait_until(lambda: get(health)[0] == 200, 30, "the server is back")
+
+
+@pytest.mark.parametrize("flag", ["--port", "--server-port"])
+def test_a_port_in_use_is_one_clear_line(tmp_path, flag):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        other = "--server-port" if flag == "--port" else "--port"
+
+        done = energydash(
+            "up",
+            "--no-open",
+            "--source",
+            "demo",
+            flag,
+            str(port),
+            other,
+            str(free_port()),
+            cwd=tmp_path,
+        )
+
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        (
+            f"energydash: port {port} is in use on 127.0.0.1: "
+            f"stop what listens there, or give another with {flag}"
+        )
+    ]
+
+
+def test_up_with_an_api_source_and_no_key_says_so(tmp_path):
+    done = energydash("up", "--source", "openelectricity", "--no-open", cwd=tmp_path)
+
+    assert done.returncode == 2
+    assert "OPENELECTRICITY_API_KEY is not set" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
