@@ -1,0 +1,240 @@
+"""The tables: CSV (or Parquet) that energydash writes and anybody's tools can read."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import polars as pl
+
+from energydash import schema
+from energydash.errors import FileError
+from energydash.files.folder import read, write_with
+
+FACILITIES = "facilities"
+UNITS = "facility_units"
+FACILITY_METRICS = "facility_metrics_wide"
+MARKET_METRICS = "market_metrics_data"
+MARKET_METADATA = "market_metrics_metadata"
+
+_ADVICE = "run `energydash convert` first"
+
+_FACILITY_COLUMNS = {
+    "timestamp": pl.String,
+    "facility_code": pl.String,
+    "power": pl.Float64,
+    "emissions": pl.Float64,
+    "longitude": pl.Float64,
+    "latitude": pl.Float64,
+    "by_fuel": pl.String,
+}
+_MARKET_COLUMNS = {
+    "timestamp": pl.String,
+    "network_code": pl.String,
+    "metric": pl.String,
+    "value": pl.Float64,
+    "network_region": pl.String,
+}
+
+_decode_fuels = msgspec.json.Decoder(dict[str, float]).decode
+
+
+def write(table: pl.DataFrame, path: Path) -> None:
+    """Replace a table as a whole; the path's suffix says the format.
+
+    Raises:
+        FileError: it cannot be written.
+    """
+    if path.suffix == ".parquet":
+        write_with(path, lambda temporary: table.write_parquet(temporary, compression="zstd"))
+    else:
+        write_with(path, table.write_csv)
+
+
+def _table(path: Path, columns: dict[str, Any]) -> pl.DataFrame:
+    """Read a table whose columns must be there, as text turned strictly into their types.
+
+    Raises:
+        FileError: it is missing, lacks a column or has a malformed row (named by its line).
+    """
+    if not path.exists():
+        raise FileError(f"{path} is not there: {_ADVICE}")
+    try:
+        if path.suffix == ".parquet":
+            table = pl.read_parquet(path)
+        else:
+            table = pl.read_csv(path, infer_schema=False)
+    except (pl.exceptions.PolarsError, OSError) as exc:
+        reason = str(exc).partition("\n")[0]
+        raise FileError(f"{path} cannot be read as a table: {reason}") from exc
+    missing = [name for name in columns if name not in table.columns and name != "by_fuel"]
+    if missing:
+        raise FileError(f"{path} has no column {', '.join(missing)}: {_ADVICE}")
+    table = table.select(
+        pl.col(name) if name in table.columns else pl.lit(None, pl.String).alias(name)
+        for name in columns
+    )
+    typed = table.cast(columns, strict=False)
+    _refuse_malformed(path, table, typed)
+    return typed
+
+
+def _refuse_malformed(path: Path, table: pl.DataFrame, typed: pl.DataFrame) -> None:
+    """Raise for the first value that did not survive its type, and for a row without a time."""
+    wrong = pl.DataFrame(
+        [table[name].is_not_null() & typed[name].is_null() for name in typed.columns]
+    ).with_columns(timestamp=typed["timestamp"].is_null())
+    for name in wrong.columns:
+        row = wrong[name].arg_max()
+        if row is not None and wrong[name][row]:
+            raise FileError(
+                f"{path} line {row + 2}: {name} is {str(table[name][row] or '')[:40]!r}, which makes no sense"
+            )
+
+
+def _moment(path: Path, text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise FileError(f"{path}: timestamp {text[:40]!r} is no ISO 8601 time") from None
+    if moment.tzinfo is None:
+        raise FileError(f"{path}: timestamp {text[:40]!r} has no offset")
+    return moment
+
+
+def _intervals(path: Path, columns: dict[str, Any]) -> Iterator[tuple[datetime, pl.DataFrame]]:
+    """Yield each interval's rows, in event-time order."""
+    table = _table(path, columns)
+    moments = {text: _moment(path, text) for text in table["timestamp"].unique()}
+    groups = table.partition_by("timestamp", as_dict=True, maintain_order=True)
+    for text in sorted(moments, key=moments.__getitem__):
+        yield moments[text], groups[(text,)]
+
+
+def facility_intervals(
+    path: Path, after: datetime | None = None
+) -> Iterator[tuple[datetime, list[schema.FacilityRecord]]]:
+    """Yield (interval, its records by facility code), in event-time order, later than `after`.
+
+    Raises:
+        FileError: the table is missing or malformed.
+    """
+    for moment, rows in _intervals(path, _FACILITY_COLUMNS):
+        if after is not None and moment <= after:
+            continue
+        yield (
+            moment,
+            [
+                schema.FacilityRecord(
+                    event_time=moment,
+                    facility_id=code,
+                    power=power,
+                    emissions=emissions,
+                    longitude=longitude,
+                    latitude=latitude,
+                    by_fuel=_decode_fuels(fuels) if fuels else None,
+                )
+                for _, code, power, emissions, longitude, latitude, fuels in rows.sort(
+                    "facility_code"
+                ).iter_rows()
+            ],
+        )
+
+
+def market_intervals(
+    path: Path, after: datetime | None = None
+) -> Iterator[tuple[datetime, list[schema.MarketRecord]]]:
+    """Yield (interval, its market records), in event-time order, later than `after`.
+
+    Raises:
+        FileError: the table is missing or malformed.
+    """
+    for moment, rows in _intervals(path, _MARKET_COLUMNS):
+        if after is not None and moment <= after:
+            continue
+        yield (
+            moment,
+            [
+                schema.MarketRecord(
+                    network_code=network,
+                    metric=metric,
+                    event_time=moment,
+                    value=value,
+                    network_region=region or None,
+                )
+                for _, network, metric, value, region in rows.iter_rows()
+            ],
+        )
+
+
+def catalogue(folder: Path) -> tuple[schema.FacilityInfo, ...]:
+    """Read the stations and their units from the tables in `folder`.
+
+    Raises:
+        FileError: a table is missing or malformed.
+    """
+    try:
+        facilities = _sibling(folder, FACILITIES)
+        units = _sibling(folder, UNITS).partition_by("facility_code", as_dict=True)
+        return tuple(
+            schema.FacilityInfo(
+                code=row["facility_code"],
+                name=row["name"] or row["facility_code"],
+                network=row["network_id"] or "",
+                region=row["network_region"] or "",
+                fueltech=row["fueltech"] or "other",
+                status=row["status"] or "",
+                capacity=_number(row["capacity_registered"]),
+                longitude=_number(row["longitude"]),
+                latitude=_number(row["latitude"]),
+                units=_units(units.get((row["facility_code"],))),
+            )
+            for row in facilities.iter_rows(named=True)
+        )
+    except (KeyError, ValueError, pl.exceptions.PolarsError) as exc:
+        raise FileError(f"the catalogue in {folder} is malformed ({exc}): {_ADVICE}") from exc
+
+
+def _sibling(folder: Path, name: str) -> pl.DataFrame:
+    path = folder / f"{name}.csv"
+    if not path.exists():
+        path = folder / f"{name}.parquet"
+    if not path.exists():
+        raise FileError(f"{folder / name}.csv is not there: {_ADVICE}")
+    if path.suffix == ".parquet":
+        return pl.read_parquet(path)
+    return pl.read_csv(path, infer_schema=False)
+
+
+def _units(rows: pl.DataFrame | None) -> tuple[schema.UnitInfo, ...]:
+    if rows is None:
+        return ()
+    return tuple(
+        schema.UnitInfo(
+            code=row["unit_code"],
+            fueltech=row["fueltech_id"] or "other",
+            status=row["status_id"] or "",
+            capacity=_number(row["capacity_registered"]),
+        )
+        for row in rows.iter_rows(named=True)
+    )
+
+
+def _number(value: str | float | None) -> float | None:
+    return None if value is None else float(value)
+
+
+def provenance(folder: Path) -> schema.Provenance | None:
+    """Read where the tables' content comes from; None where nobody said so.
+
+    Raises:
+        FileError: the file is malformed.
+    """
+    path = folder / "source.json"
+    if not path.exists():
+        return None
+    try:
+        return schema.decode_provenance(read(path, _ADVICE))
+    except msgspec.MsgspecError as exc:
+        raise FileError(f"{path} is malformed ({exc}): {_ADVICE}") from exc
