@@ -75,7 +75,7 @@ def _table(path: Path, columns: dict[str, Any]) -> pl.DataFrame:
         pl.col(name) if name in table.columns else pl.lit(None, pl.String).alias(name)
         for name in columns
     )
-    typed = table.cast(columns, strict=False)
+    typed = table.cast(pl.Schema(columns), strict=False)
     _refuse_malformed(path, table, typed)
     return typed
 
