@@ -1,18 +1,17 @@
 """The data folder: where each file is, and writing that a kill cannot tear."""
 
 import os
-import tempfile
+import secrets
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 from energydash.errors import FileError
 
 
 class DataFolder:
-    """The names of the files in a data folder."""
+    """The names of the files in a data folder; tables may live elsewhere than in its `csv_output`."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, tables: Path | None = None) -> None:
         self.root = root
         self.facilities = root / "facilities_data.json"
         self.mapping = root / "facility_unit_mapping.json"
@@ -21,24 +20,38 @@ class DataFolder:
         self.facility_metrics = root / "facility_metrics.json"
         self.market = root / "market_data.json"
         self.source = root / "source.json"
+        self.tables = root / "csv_output" if tables is None else tables
+        self.facilities_csv = self.tables / "facilities.csv"
+        self.units_csv = self.tables / "facility_units.csv"
+        self.facility_metrics_csv = self.tables / "facility_metrics_wide.csv"
+        self.market_csv = self.tables / "market_metrics_data.csv"
+        self.market_metadata_csv = self.tables / "market_metrics_metadata.csv"
+        self.tables_source = self.tables / "source.json"
 
     def batch(self, number: int) -> Path:
         """Give the file of the raw answer `number`, from 1."""
-        return self.batches / f"batch_{number:03d}_metrics.json"
+        return self.batches / batch_name(number)
+
+
+def batch_name(number: int) -> str:
+    """Give the name of the raw answer `number`, from 1."""
+    return f"batch_{number:03d}_metrics.json"
 
 
 def read(path: Path, advice: str) -> bytes:
     """Give a file's content.
 
     Raises:
-        FileError: it cannot be read; the text ends with `advice`.
+        FileError: it cannot be read; the text ends with `advice` where it is missing.
     """
     try:
         return path.read_bytes()
     except FileNotFoundError:
         raise FileError(f"{path} is not there: {advice}") from None
     except OSError as exc:
-        raise FileError(f"{path} cannot be read: {exc.strerror}") from exc
+        raise FileError(
+            f"{path} cannot be read: {exc.strerror or exc}: check its permissions"
+        ) from exc
 
 
 def write(path: Path, content: bytes) -> None:
@@ -51,29 +64,32 @@ def write(path: Path, content: bytes) -> None:
 
 
 def write_with(path: Path, writer: Callable[[Path], None]) -> None:
-    """Like `write`, for what writes a path itself.
+    """Do what `write` does, for a `writer` that fills the path it is given.
 
     Raises:
         FileError: it cannot be written.
     """
+    temporary = path.parent / f".{path.name}.{secrets.token_hex(6)}.tmp"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-        os.close(handle)
-        temporary = Path(name)
         try:
             writer(temporary)
-            temporary.chmod(0o644)
+            _sync(temporary)
             temporary.replace(path)
         finally:
-            with suppress(FileNotFoundError):
-                temporary.unlink()
+            temporary.unlink(missing_ok=True)
     except OSError as exc:
-        raise FileError(f"{path} cannot be written: {exc.strerror or exc}") from exc
+        raise FileError(
+            f"{path} cannot be written: {exc.strerror or exc}: check the folder and the space left"
+        ) from exc
 
 
 def _dump(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
+    with path.open("xb") as file:
         file.write(content)
-        file.flush()
+
+
+def _sync(path: Path) -> None:
+    # Without it, a power cut after the rename can leave an empty file under the final name.
+    with path.open("rb+") as file:
         os.fsync(file.fileno())

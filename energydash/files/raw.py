@@ -1,15 +1,24 @@
-"""The raw side of the data folder: answers kept as the source gave them."""
+"""The raw side of the data folder: answers kept as the source gave them.
 
-from collections.abc import Callable, Iterator, Sequence
+A fetch takes the place of the one before it at its end, so that a reader never sees half of each.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 import msgspec
 
 from energydash import schema
 from energydash.errors import FileError
-from energydash.files.folder import DataFolder, read, write
+from energydash.files.folder import DataFolder, batch_name, read, write, write_with
 
 _ADVICE = "run `energydash fetch` first"
+_BATCHES = "batch_*_metrics.json"
+_STAGED = ".batch_data."
 
 
 class _RawMetrics(msgspec.Struct):
@@ -18,37 +27,114 @@ class _RawMetrics(msgspec.Struct):
     data: list[msgspec.Raw]
 
 
-def save(
-    folder: DataFolder,
-    *,
-    catalogue: bytes,
-    mapping: dict[str, list[str]],
-    batches: Sequence[bytes],
-    market: Sequence[bytes],
-    provenance: schema.Provenance,
-) -> None:
-    """Keep a complete fetch; what an earlier one left over goes last, when all else is in place.
+class RawWriter:
+    """A fetch on its way to the folder: unit answers go to disk as they come, `finish` makes them count.
 
-    Raises:
-        FileError: the folder cannot be written.
+    Leaving the `with` block without `finish` keeps what was there before. Every method raises FileError where
+    the folder cannot be written.
     """
-    write(folder.facilities, catalogue)
-    write(folder.mapping, msgspec.json.encode(mapping))
-    for number, batch in enumerate(batches, start=1):
-        write(folder.batch(number), batch)
-    write(folder.unit_metrics, _joined(batches))
-    write(folder.market, _joined(market))
-    write(folder.source, schema.encode(provenance))
-    kept = {folder.batch(number) for number in range(1, len(batches) + 1)}
-    for path in folder.batches.glob("batch_*_metrics.json"):
-        if path not in kept:
-            path.unlink(missing_ok=True)
+
+    def __init__(self, folder: DataFolder) -> None:
+        self._folder = folder
+        self._staged: Path | None = None
+        self._count = 0
+
+    def __enter__(self) -> Self:
+        root = self._folder.root
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            self._staged = Path(tempfile.mkdtemp(prefix=_STAGED, dir=root))
+            # mkdtemp hides it from everyone else; the folder that it becomes is as open as its parent.
+            self._staged.chmod(root.stat().st_mode & 0o777)
+        except OSError as exc:
+            raise FileError(
+                f"{root} cannot be written: {exc.strerror or exc}: check --data-dir"
+            ) from exc
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        shutil.rmtree(self._stage, ignore_errors=True)
+
+    @property
+    def _stage(self) -> Path:
+        if self._staged is None:
+            raise RuntimeError("a RawWriter works inside its `with` block")
+        return self._staged
+
+    def add(self, answer: bytes) -> None:
+        """Keep one raw unit-level answer."""
+        self._count += 1
+        write(self._stage / batch_name(self._count), answer)
+
+    def finish(
+        self,
+        *,
+        catalogue: bytes,
+        mapping: Mapping[str, Sequence[str]],
+        market: Sequence[bytes],
+        provenance: schema.Provenance,
+    ) -> tuple[Path, ...]:
+        """Let the new fetch take the old one's place, and give the files that it wrote."""
+        folder = self._folder
+        self._disown(provenance)
+        write(folder.facilities, catalogue)
+        write(folder.mapping, msgspec.json.encode(mapping))
+        write_with(folder.market, lambda path: _join(path, iter(market)))
+        staged = sorted(self._stage.glob(_BATCHES))
+        write_with(
+            folder.unit_metrics, lambda path: _join(path, (p.read_bytes() for p in staged))
+        )
+        self._swap()
+        write(folder.source, schema.encode(provenance))
+        return (
+            folder.facilities, folder.mapping, folder.market, folder.unit_metrics,
+            *(folder.batches / path.name for path in staged), folder.source,
+        )  # fmt: skip
+
+    def _disown(self, provenance: schema.Provenance) -> None:
+        """Take the old origin away where it changes: killed half-way, a folder must not call new data old."""
+        try:
+            before = load_provenance(self._folder)
+        except FileError:
+            before = None
+        if before is None or (before.source, before.simulated) != (
+            provenance.source,
+            provenance.simulated,
+        ):
+            self._folder.source.unlink(missing_ok=True)
+
+    def _swap(self) -> None:
+        """Put the new batches in the old ones' place; in between, readers find the joined file."""
+        old = self._stage.with_name(self._stage.name + ".old")
+        batches = self._folder.batches
+        try:
+            if batches.exists():
+                batches.rename(old)
+            self._stage.rename(batches)
+        except OSError as exc:
+            raise FileError(
+                f"{batches} cannot be replaced: {exc.strerror or exc}: check --data-dir"
+            ) from exc
+        finally:
+            shutil.rmtree(old, ignore_errors=True)
 
 
-def _joined(answers: Sequence[bytes]) -> bytes:
-    """Give one answer that holds the metrics of all."""
-    metrics = [m for raw in answers for m in msgspec.json.decode(raw, type=_RawMetrics).data]
-    return msgspec.json.encode({"success": True, "data": metrics})
+def _join(path: Path, answers: Iterator[bytes]) -> None:
+    """Write one answer that holds the metrics of all, with one of them in memory at a time."""
+    with path.open("xb") as file:
+        file.write(b'{"success":true,"data":[')
+        comma = b""
+        for answer in answers:
+            for metric in msgspec.json.decode(answer, type=_RawMetrics).data:
+                file.write(comma)
+                file.write(metric)
+                comma = b","
+        file.write(b"]}")
 
 
 def load_facilities(folder: DataFolder) -> schema.FacilitiesAnswer:
@@ -64,15 +150,27 @@ def load_units(folder: DataFolder) -> Iterator[schema.DataAnswer]:
     """Read the unit-level answers, one at a time: the joined file only where there are no batches.
 
     Raises:
-        FileError: there are none, or one is malformed.
+        FileError: there are none, one is malformed, or a new fetch took their place meanwhile.
     """
-    paths = sorted(folder.batches.glob("batch_*_metrics.json")) or [folder.unit_metrics]
+    identity = _identity(folder.batches)
+    paths = sorted(folder.batches.glob(_BATCHES))
     for path in paths:
-        yield _decoded(path, schema.decode_data)
+        try:
+            answer = _decoded(path, schema.decode_data)
+        finally:
+            # The same name may by now be another fetch's file.
+            changed = _identity(folder.batches) != identity
+        if changed:
+            raise FileError(
+                f"{folder.batches} was replaced by a new fetch while it was read: try again"
+            )
+        yield answer
+    if not paths:
+        yield _decoded(folder.unit_metrics, schema.decode_data)
 
 
 def load_market(folder: DataFolder) -> schema.DataAnswer:
-    """Read price and demand.
+    """Read price and demand, of the network and of its regions.
 
     Raises:
         FileError: they are missing or malformed.
@@ -91,11 +189,19 @@ def load_provenance(folder: DataFolder) -> schema.Provenance | None:
     return _decoded(folder.source, schema.decode_provenance)
 
 
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
 def _decoded[T](path: Path, decode: Callable[[bytes], T]) -> T:
     raw = read(path, _ADVICE)
     try:
         return decode(raw)
-    except msgspec.MsgspecError as exc:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
         raise FileError(
-            f"{path} is not what energydash fetch writes ({exc}): fetch it again"
+            f"{path} is not what `energydash fetch` writes ({exc}): fetch it again"
         ) from exc

@@ -1,9 +1,10 @@
 """The OpenElectricity API over httpx: correct requests, and its own words when it refuses."""
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from datetime import datetime
-from typing import get_args
+from typing import NoReturn, get_args
 
 import httpx
 import msgspec
@@ -16,11 +17,11 @@ from energydash.sources.protocol import BATCH_CODES, FACILITY_METRICS, MARKET_ME
 logger = logging.getLogger(__name__)
 
 _TIMEOUT = httpx.Timeout(120.0, connect=10.0)
-# 404 is "no rows"; until 2026-04 the API said 416.
-_NO_DATA = frozenset({404, 416})
+# The timeouts above are for each read; a server that trickles must end too.
+_WHOLE_REQUEST_S = 300.0
 _SHOWN_OF_AN_ERROR = 300
 
-Params = list[tuple[str, str]]
+Params = list[tuple[str, str | int | float | bool | None]]
 
 
 class _Refusal(msgspec.Struct):
@@ -30,6 +31,10 @@ class _Refusal(msgspec.Struct):
     detail: object = None
 
 
+class _NoDataError(Exception):
+    """The API holds no rows for the request; the text is its own."""
+
+
 def check_vocabulary(network: str, interval: str) -> None:
     """Hold network and interval against what the API's own SDK knows.
 
@@ -37,7 +42,7 @@ def check_vocabulary(network: str, interval: str) -> None:
         ConfigError: one of them is unknown.
     """
     # Importing the SDK hangs a DEBUG handler on its logger that writes to stdout: take it off again.
-    from openelectricity import types as known  # noqa: PLC0415 (it brings pydantic and aiohttp)
+    from openelectricity import types as known  # type: ignore[import-untyped] # noqa: PLC0415 (brings pydantic, aiohttp)
 
     sdk = logging.getLogger("openelectricity")
     sdk.handlers.clear()
@@ -53,7 +58,11 @@ def check_vocabulary(network: str, interval: str) -> None:
 
 
 class OpenElectricitySource:
-    """A `Source` over the real API; `transport` lets a test stand in for the network."""
+    """A `Source` over the real API; `transport` lets a test stand in for the network.
+
+    Raises:
+        ConfigError: key or address cannot be sent as they are.
+    """
 
     name = "openelectricity"
     simulated = False
@@ -61,9 +70,10 @@ class OpenElectricitySource:
     def __init__(
         self, api_key: Secret, base_url: str, transport: httpx.AsyncBaseTransport | None = None
     ) -> None:
+        self._key = api_key
         self._client = httpx.AsyncClient(
-            base_url=base_url.rstrip("/") + "/",
-            headers={"Authorization": f"Bearer {api_key.reveal()}"},
+            base_url=_checked_url(base_url),
+            headers={"Authorization": f"Bearer {_checked_key(api_key)}"},
             timeout=_TIMEOUT,
             follow_redirects=True,
             transport=transport,
@@ -75,10 +85,12 @@ class OpenElectricitySource:
         Raises:
             SourceError: the API fails or refuses (AuthError: the key).
         """
-        raw = await self._get("facilities/", [("network_id", network)])
-        if raw is None:
-            raise SourceError(f"the API has no stations for network {network}")
-        return raw
+        try:
+            return await self._get("facilities/", [("network_id", network)])
+        except _NoDataError as exc:
+            raise SourceError(
+                f"the API has no stations for --network {network}: {exc}"
+            ) from exc
 
     async def facility_data(
         self, network: str, facility_codes: Sequence[str], window: Window, interval: str
@@ -94,7 +106,7 @@ class OpenElectricitySource:
             )
         params = self._params(FACILITY_METRICS, network, window, interval)
         params += [("facility_code", code) for code in facility_codes]
-        return await self._get(f"data/facilities/{network}", params)
+        return await self._rows(f"data/facilities/{network}", params)
 
     async def market_data(
         self, network: str, window: Window, interval: str, *, by_region: bool
@@ -107,7 +119,7 @@ class OpenElectricitySource:
         params = self._params(MARKET_METRICS, network, window, interval)
         if by_region:
             params.append(("primary_grouping", "network_region"))
-        return await self._get(f"market/network/{network}", params)
+        return await self._rows(f"market/network/{network}", params)
 
     async def aclose(self) -> None:
         """Let go of connections."""
@@ -124,29 +136,73 @@ class OpenElectricitySource:
             ("date_end", _naive(window.end, network)),
         ]
 
-    async def _get(self, path: str, params: Params) -> bytes | None:
+    async def _rows(self, path: str, params: Params) -> bytes | None:
         try:
-            response = await self._client.get(path, params=params)
-        except httpx.TimeoutException as exc:
-            raise SourceError("the API did not answer in time: try again later") from exc
-        except httpx.HTTPError as exc:
-            raise SourceError(
-                f"the API cannot be reached at {self._client.base_url}: {exc}"
-            ) from exc
-        if response.is_success:
-            return response.content
-        return self._refused(response)
+            return await self._get(path, params)
+        except _NoDataError as exc:
+            logger.info("%s: %s", path, exc)
+            return None
 
-    def _refused(self, response: httpx.Response) -> None:
-        reason = _reason(response)
-        logger.info("%s answered %d: %s", response.url.path, response.status_code, reason)
-        if response.status_code in _NO_DATA:
-            return
-        if response.status_code == httpx.codes.UNAUTHORIZED:
-            raise AuthError(
-                f"the API does not accept the key ({reason}): check OPENELECTRICITY_API_KEY"
-            )
-        raise SourceError(f"the API answered {response.status_code}: {reason}")
+    async def _get(self, path: str, params: Params) -> bytes:
+        try:
+            async with asyncio.timeout(_WHOLE_REQUEST_S):
+                response = await self._client.get(path, params=params)
+        except (httpx.TimeoutException, TimeoutError) as exc:
+            raise SourceError(
+                f"the API at {self._client.base_url} did not answer in time: try again later"
+            ) from exc
+        except httpx.HTTPError as exc:
+            reason = _one_line(str(exc)) or type(exc).__name__
+            raise SourceError(
+                f"the API cannot be reached at {self._client.base_url} ({reason}): "
+                "check the network and --base-url"
+            ) from exc
+        if not response.is_success:
+            self._refuse(response)
+        return response.content
+
+    def _refuse(self, response: httpx.Response) -> NoReturn:
+        said = _said(response)
+        # A server may repeat what it was sent.
+        reason = (said or response.reason_phrase).replace(self._key.reveal(), "***")
+        match response.status_code:
+            case httpx.codes.UNAUTHORIZED:
+                raise AuthError(
+                    f"the API does not accept the key ({reason}): check OPENELECTRICITY_API_KEY"
+                )
+            # Until 2026-04 the API said 416. A 404 that is not in the API's own form is a wrong address.
+            case 416:
+                raise _NoDataError(reason)
+            case 404 if _refusal(response).error:
+                raise _NoDataError(reason)
+            case 404:
+                raise SourceError(
+                    f"nothing answers at {response.url.copy_with(query=None)} ({reason}): check --base-url"
+                )
+            case status:
+                raise SourceError(f"the API answered {status}: {reason}")
+
+
+def _checked_key(key: Secret) -> str:
+    """Give the key for a header; httpx and h11 would put a bad one into their errors."""
+    text = key.reveal()
+    if not text or not text.isascii() or not text.isprintable() or " " in text:
+        raise ConfigError(
+            "OPENELECTRICITY_API_KEY holds a character that no key has: copy it again, without quotes or spaces"
+        )
+    return text
+
+
+def _checked_url(base_url: str) -> str:
+    try:
+        url = httpx.URL(base_url.rstrip("/") + "/")
+    except httpx.InvalidURL:
+        url = httpx.URL("")
+    if url.scheme not in {"http", "https"} or not url.host or url.userinfo or url.query:
+        raise ConfigError(
+            "--base-url is no address of an API: give http(s)://host[:port][/path]"
+        )
+    return str(url)
 
 
 def _naive(moment: datetime, network: str) -> str:
@@ -155,17 +211,31 @@ def _naive(moment: datetime, network: str) -> str:
     return local.isoformat(timespec="seconds")
 
 
-def _reason(response: httpx.Response) -> str:
-    """Give the server's own words, from either shape of its errors."""
+def _refusal(response: httpx.Response) -> _Refusal:
     try:
-        refusal = msgspec.json.decode(response.content, type=_Refusal)
-    except msgspec.MsgspecError:
-        return response.reason_phrase
+        return msgspec.json.decode(response.content, type=_Refusal)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return _Refusal()
+
+
+def _said(response: httpx.Response) -> str:
+    """Give the server's own words on one line, from either shape of its errors; empty without any."""
+    refusal = _refusal(response)
     if refusal.error:
-        return refusal.error[:_SHOWN_OF_AN_ERROR]
+        return _one_line(refusal.error)
     if isinstance(refusal.detail, list):
-        texts = [
-            str(item.get("msg", item)) for item in refusal.detail if isinstance(item, dict)
-        ]
-        return "; ".join(texts)[:_SHOWN_OF_AN_ERROR]
-    return str(refusal.detail or response.reason_phrase)[:_SHOWN_OF_AN_ERROR]
+        return _one_line("; ".join(_complaint(item) for item in refusal.detail))
+    return _one_line(str(refusal.detail or ""))
+
+
+def _complaint(item: object) -> str:
+    """Give one validation complaint as `field: message`."""
+    if not isinstance(item, dict):
+        return str(item)
+    where = item.get("loc")
+    field = f"{where[-1]}: " if isinstance(where, list) and where else ""
+    return f"{field}{item.get('msg', 'invalid')}"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())[:_SHOWN_OF_AN_ERROR]

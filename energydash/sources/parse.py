@@ -1,9 +1,22 @@
-"""Raw answers to structs: the one parser for every source."""
+"""Raw answers to structs: the one parser for every source.
+
+Lenient where the API may grow (new words, new fields, absent or null keys), strict where a wrong value would
+travel on as a number.
+"""
+
+from collections.abc import Callable
 
 import msgspec
 
 from energydash import schema
 from energydash.errors import SourceError
+
+
+class _Verdict(msgspec.Struct):
+    """What an answer says about itself, read first: a failure need not hold any data."""
+
+    success: bool = True
+    error: str | None = None
 
 
 def parse_facilities(raw: bytes) -> schema.FacilitiesAnswer:
@@ -12,12 +25,7 @@ def parse_facilities(raw: bytes) -> schema.FacilitiesAnswer:
     Raises:
         SourceError: the answer is not one; the text says where it goes wrong.
     """
-    try:
-        answer = schema.decode_facilities(raw)
-    except msgspec.MsgspecError as exc:
-        raise SourceError(f"the catalogue that the source gave makes no sense: {exc}") from exc
-    _check(answer)
-    return answer
+    return _parse(raw, schema.decode_facilities, "catalogue")
 
 
 def parse_data(raw: bytes) -> schema.DataAnswer:
@@ -26,14 +34,30 @@ def parse_data(raw: bytes) -> schema.DataAnswer:
     Raises:
         SourceError: the answer is not one; the text says where it goes wrong.
     """
+    return _parse(raw, schema.decode_data, "data answer")
+
+
+def _parse[T: (schema.FacilitiesAnswer, schema.DataAnswer)](
+    raw: bytes, decode: Callable[[bytes], T], what: str
+) -> T:
     try:
-        answer = schema.decode_data(raw)
-    except msgspec.MsgspecError as exc:
-        raise SourceError(f"the data that the source gave makes no sense: {exc}") from exc
-    _check(answer)
+        answer = decode(raw)
+    # Text that is no UTF-8 raises an error that is not msgspec's own.
+    except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
+        raise SourceError(
+            _failure(raw) or f"the source's {what} makes no sense: {exc}"
+        ) from exc
+    if not answer.success:
+        raise SourceError(_failure(raw) or f"the source reports a failed {what}")
     return answer
 
 
-def _check(answer: schema.FacilitiesAnswer | schema.DataAnswer) -> None:
-    if not answer.success:
-        raise SourceError(f"the source reports a failure: {answer.error or 'without a reason'}")
+def _failure(raw: bytes) -> str | None:
+    """Give what a failed answer says of itself."""
+    try:
+        verdict = msgspec.json.decode(raw, type=_Verdict)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+    if verdict.success or not verdict.error:
+        return None
+    return f"the source reports a failure: {' '.join(verdict.error.split())}"
