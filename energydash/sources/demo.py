@@ -1,0 +1,228 @@
+"""The simulated grid as a source: any window, the same for a seed, in the form of the API's answers."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import lru_cache
+
+import msgspec
+import numpy as np
+
+from energydash import nem
+from energydash.errors import ConfigError
+from energydash.sources.demo_dispatch import REGIONS, Day, simulate
+from energydash.sources.demo_stations import Station, Unit, stations
+from energydash.sources.demo_weather import PER_DAY, Floats
+from energydash.sources.protocol import Window
+
+_DAYS_KEPT = 10
+_EPOCH = datetime(1970, 1, 1, tzinfo=nem.NEM_ZONE)
+_HALVES = {"battery_charging", "battery_discharging"}
+_VERSION = "simulated"
+
+Points = list[tuple[str, float]]
+Json = dict[str, object]
+
+
+class DemoSource:
+    """A `Source` that needs no network and no key."""
+
+    name = "demo"
+    simulated = True
+
+    def __init__(self, seed: int = 1) -> None:
+        self._stations = {station.code: station for station in stations()}
+
+        @lru_cache(maxsize=_DAYS_KEPT)
+        def day(number: int) -> Day:
+            return simulate(seed, stations(), number)
+
+        self._day: Callable[[int], Day] = day
+
+    async def facilities(self, network: str) -> bytes:
+        """Give the whole catalogue.
+
+        Raises:
+            ConfigError: the network is not simulated.
+        """
+        _check(network)
+        data = [
+            _facility(s) for s in sorted(self._stations.values(), key=lambda s: s.name.lower())
+        ]
+        return msgspec.json.encode(
+            {"version": _VERSION, "success": True, "data": data, "total_records": len(data)}
+        )
+
+    async def facility_data(
+        self, network: str, facility_codes: Sequence[str], window: Window, interval: str
+    ) -> bytes | None:
+        """Give power (MW) and emissions (t) of the facilities' units.
+
+        Raises:
+            ConfigError: the network or the interval is not simulated.
+        """
+        _check(network, interval)
+        chosen = [self._stations[code] for code in facility_codes if code in self._stations]
+        return await asyncio.to_thread(self._unit_answer, chosen, window)
+
+    async def market_data(
+        self, network: str, window: Window, interval: str, *, by_region: bool
+    ) -> bytes | None:
+        """Give price ($/MWh) and demand (MW) of the network, or of each of its regions.
+
+        Raises:
+            ConfigError: the network or the interval is not simulated.
+        """
+        _check(network, interval)
+        return await asyncio.to_thread(self._market_answer, window, by_region=by_region)
+
+    async def aclose(self) -> None:
+        """Let go of nothing: there are no connections."""
+
+    def _unit_answer(self, chosen: list[Station], window: Window) -> bytes | None:
+        labels = _labels(window)
+        power: list[Json] = []
+        emissions: list[Json] = []
+        for station in chosen:
+            signed = self._battery(station, window)
+            for unit in station.units:
+                values = signed.get(unit.fueltech)
+                if values is None:
+                    values = self._series(lambda day, code=unit.code: day.units[code], window)
+                points = _points(unit, labels, values)
+                if points:
+                    power.append(_series("power", unit.code, points))
+                    emissions.append(_series("emissions", unit.code, _burnt(unit, points)))
+        if not power:
+            return None
+        return _answer(window, (("power", "MW", power), ("emissions", "t", emissions)))
+
+    def _battery(self, station: Station, window: Window) -> dict[str, Floats]:
+        """Give the signed series for a battery's halves, which have no dispatch of their own."""
+        batteries = [unit for unit in station.units if unit.fueltech == "battery"]
+        if not batteries:
+            return {}
+        shares = [self._series(lambda day, c=u.code: day.units[c], window) for u in batteries]
+        count = sum(1 for u in station.units if u.fueltech == "battery_discharging")
+        total = np.sum(shares, axis=0) / max(count, 1)
+        return dict.fromkeys(_HALVES, total)
+
+    def _series(self, of: Callable[[Day], Floats], window: Window) -> Floats:
+        """Give a series over the window, from the days it touches."""
+        first, last = _number(window.start), _number(window.end)
+        if first >= last:
+            return np.zeros(0)
+        days = range(first // PER_DAY, (last - 1) // PER_DAY + 1)
+        whole = np.concatenate([of(self._day(number)) for number in days])
+        offset = days[0] * PER_DAY
+        return whole[first - offset : last - offset]
+
+    def _market_answer(self, window: Window, *, by_region: bool) -> bytes | None:
+        labels = _labels(window)
+        if not labels:
+            return None
+        price = {r: self._series(lambda day, r=r: day.price[r], window) for r in REGIONS}
+        demand = {r: self._series(lambda day, r=r: day.demand[r], window) for r in REGIONS}
+        if not by_region:
+            # The API's own network price is the plain mean of its regions.
+            price = {"total": np.round(np.mean(list(price.values()), axis=0), 3)}
+            demand = {"total": np.round(np.sum(list(demand.values()), axis=0), 4)}
+        metrics = []
+        for metric, unit, values in (("price", "$/MWh", price), ("demand", "MW", demand)):
+            results: list[Json] = [
+                {
+                    "name": f"{metric}_{region}",
+                    "columns": {"region": region} if by_region else {},
+                    "data": list(zip(labels, values[region].tolist(), strict=True)),
+                }
+                for region in sorted(values)
+            ]
+            metrics.append((metric, unit, results))
+        return _answer(window, metrics)
+
+
+def _check(network: str, interval: str = "5m") -> None:
+    if network != nem.NETWORK:
+        raise ConfigError(f"--network {network}: the simulated grid is the NEM")
+    if interval != "5m":
+        raise ConfigError(f"--interval {interval}: the simulated grid moves in 5m")
+
+
+def _facility(station: Station) -> Json:
+    return {
+        "code": station.code,
+        "name": station.name,
+        "network_id": nem.NETWORK,
+        "network_region": station.region,
+        "location": {"lat": station.latitude, "lng": station.longitude},
+        "units": [_unit(unit) for unit in station.units],
+    }
+
+
+def _unit(unit: Unit) -> Json:
+    """Give a unit as the catalogue does: a key without a value is absent."""
+    factor = {"emissions_factor_co2": unit.emissions_factor} if unit.emissions_factor else {}
+    return {
+        "code": unit.code,
+        "fueltech_id": unit.fueltech,
+        "status_id": "operating",
+        "dispatch_type": unit.dispatch_type,
+        "capacity_registered": unit.capacity,
+        **factor,
+    }
+
+
+def _number(moment: datetime) -> int:
+    """Give the number of the first interval label at or after a moment."""
+    return -((_EPOCH - moment) // nem.INTERVAL)
+
+
+def _labels(window: Window) -> list[str]:
+    numbers = range(_number(window.start), _number(window.end))
+    return [(_EPOCH + number * nem.INTERVAL).isoformat() for number in numbers]
+
+
+def _points(unit: Unit, labels: list[str], values: Floats) -> Points:
+    """Give a unit's points; a battery's halves have a row only where they are at work."""
+    pairs = zip(labels, values.tolist(), strict=True)
+    if unit.fueltech == "battery_charging":
+        return [(label, -value) for label, value in pairs if value < 0]
+    if unit.fueltech == "battery_discharging":
+        return [(label, value) for label, value in pairs if value >= 0]
+    if unit.fueltech == "pumps":
+        return [(label, abs(value)) for label, value in pairs]
+    return [(label, value + 0.0) for label, value in pairs]
+
+
+def _burnt(unit: Unit, points: Points) -> Points:
+    """Give t CO2 in each interval: factor x energy, MW x 5/60 h."""
+    factor = unit.emissions_factor * nem.INTERVAL_HOURS
+    return [(label, round(max(value, 0.0) * factor, 4)) for label, value in points]
+
+
+def _series(metric: str, unit_code: str, points: Points) -> Json:
+    return {
+        "name": f"{metric}_{unit_code}",
+        "date_start": points[0][0],
+        "date_end": points[-1][0],
+        "columns": {"unit_code": unit_code},
+        "data": points,
+    }
+
+
+def _answer(window: Window, metrics: Sequence[tuple[str, str, list[Json]]]) -> bytes:
+    data = [
+        {
+            "network_code": nem.NETWORK,
+            "metric": metric,
+            "unit": unit,
+            "interval": "5m",
+            "date_start": window.start.isoformat(),
+            "date_end": window.end.isoformat(),
+            "groupings": [],
+            "results": results,
+            "network_timezone_offset": "+10:00",
+        }
+        for metric, unit, results in metrics
+    ]
+    return msgspec.json.encode({"version": _VERSION, "success": True, "data": data})
