@@ -106,7 +106,12 @@ class RawWriter:
             provenance.source,
             provenance.simulated,
         ):
-            self._folder.source.unlink(missing_ok=True)
+            try:
+                self._folder.source.unlink(missing_ok=True)
+            except OSError as exc:
+                raise FileError(
+                    f"{self._folder.source} cannot be replaced: {exc.strerror or exc}: check --data-dir"
+                ) from exc
 
     def _swap(self) -> None:
         """Put the new batches in the old ones' place; in between, readers find the joined file."""

@@ -1,0 +1,235 @@
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+import httpx
+import msgspec
+import pytest
+import standin_grid as grid
+from hypothesis import given
+from hypothesis import strategies as st
+from standin import KEY, StandIn, serving
+
+from energydash import fetch as job
+from energydash import schema
+from energydash.config import FetchSettings, Secret
+from energydash.errors import AuthError, ConfigError, SourceError
+from energydash.files import raw
+from energydash.files.folder import DataFolder
+from energydash.nem import NEM_ZONE
+from energydash.progress import silent
+from energydash.sources.choose import make_source
+from energydash.sources.openelectricity import OpenElectricitySource
+from energydash.sources.protocol import Window
+
+END = datetime(2026, 3, 10, 12, 0, tzinfo=NEM_ZONE)
+STATIONS = [each for each in grid.stations() if each["network_id"] == "NEM"]
+
+
+@pytest.fixture
+def api():
+    with serving() as standin:
+        yield standin
+
+
+def settings_for(api, folder, **more):
+    asked = {
+        "data_dir": folder, "source": "openelectricity", "start": END - timedelta(hours=2), "end": END,
+        "batch_delay_s": 0.0, "api_key": Secret(KEY), "base_url": api.url + "/v4",
+    } | more  # fmt: skip
+    return FetchSettings(**asked)
+
+
+async def fetch(settings, progress=silent):
+    return await job.run(settings, make_source(settings), progress)
+
+
+def having(*statuses):
+    return [
+        each["code"] for each in STATIONS if {grid.status_of(u) for u in each["units"]} & set(statuses)
+    ]  # fmt: skip
+
+
+def values_in(answers):
+    """{(metric, unit, time): value} of unit answers, each at most once."""
+    values = {}
+    for answer in answers:
+        for metric in answer.data:
+            for series in metric.results:
+                for moment, value in series.data:
+                    key = metric.metric, series.columns.unit_code, moment
+                    assert key not in values
+                    values[key] = value
+    return values
+
+
+async def test_a_fetch_over_http_keeps_every_value_of_every_wanted_unit(api, tmp_path):
+    summary = await fetch(settings_for(api, tmp_path))
+
+    folder = DataFolder(tmp_path)
+    values = values_in(raw.load_units(folder))
+    expected = {}
+    for each in STATIONS:
+        for unit in (
+            each["units"] if each["code"] in having("operating", "commissioning") else ()
+        ):
+            for step in range(24):
+                label = (END - timedelta(hours=2)).replace(tzinfo=None) + step * grid.STEP
+                if grid.has_row(unit, label) and grid.power(unit, label) is not None:
+                    moment = label.replace(tzinfo=NEM_ZONE)
+                    expected["power", unit["code"], moment] = grid.power(unit, label)
+                    expected["emissions", unit["code"], moment] = grid.emissions(unit, label)
+    assert {key: value for key, value in values.items() if value is not None} == expected
+    assert ("power", "ER02", END - timedelta(minutes=5)) in values, (
+        "a retired unit of a running station"
+    )
+    assert summary.points == len(values)
+    assert summary.market_points == 2 * 24 * 6
+
+
+async def test_the_files_say_what_was_asked_and_got(api, tmp_path):
+    summary = await fetch(settings_for(api, tmp_path))
+
+    folder = DataFolder(tmp_path)
+    asked = having("operating", "commissioning")
+    assert (summary.source, summary.simulated) == ("openelectricity", False)
+    assert summary.facilities == len(asked) > 30
+    assert summary.requests == len(api.requests) == 1 + 2 + 2
+    assert summary.files == len([path for path in tmp_path.rglob("*") if path.is_file()]) == 7
+    mapping = msgspec.json.decode(folder.mapping.read_bytes())
+    assert mapping["WIVENHOE"] == ["W/HOE#1", "W/HOE#2", "PUMP1"]
+    assert list(mapping) == [each["code"] for each in STATIONS], (
+        "the catalogue is not cut by status"
+    )
+    assert len(raw.load_facilities(folder).data) == len(STATIONS)
+    market = raw.load_market(folder)
+    names = [series.name for metric in market.data for series in metric.results]
+    assert {"price_total", "price_SA1", "demand_total", "demand_TAS1"} <= set(names)
+    provenance = raw.load_provenance(folder)
+    assert (provenance.source, provenance.simulated) == ("openelectricity", False)
+    assert (provenance.start, provenance.end) == (END - timedelta(hours=2), END)
+    assert provenance.fetched_at <= datetime.now(UTC)
+
+
+async def test_a_long_window_is_asked_for_in_parts_that_make_one(api, tmp_path):
+    start = END - timedelta(days=17, minutes=35)
+
+    await fetch(settings_for(api, tmp_path, start=start, status="retired"))
+
+    values = values_in(raw.load_units(DataFolder(tmp_path)))
+    moments = sorted(t for metric, unit, t in values if (metric, unit) == ("power", "OLDPS1"))
+    assert moments[0] == start
+    assert moments[-1] == END - timedelta(minutes=5)
+    assert len(moments) == (END - start) // timedelta(minutes=5)
+    assert len(api.requests) == 1 + 3 * 3
+
+
+async def test_a_longer_interval_is_never_cut(api, tmp_path):
+    with pytest.raises(SourceError, match="Date range too large for 1h interval"):
+        await fetch(settings_for(api, tmp_path, start=END - timedelta(days=40), interval="1h"))
+
+
+async def test_progress_is_told_at_each_request_and_ends_complete(api, tmp_path):
+    told = []
+    await fetch(
+        settings_for(api, tmp_path, batch_size=10), lambda done, total, _text: told.append((done, total))
+    )  # fmt: skip
+
+    total = len(api.requests)
+    assert told == [(0, None), *((done, total) for done in range(1, total + 1))]
+
+
+async def test_a_wrong_key_is_one_line_without_the_key_and_writes_nothing(api, tmp_path):
+    key = "no-such-key-anywhere"
+
+    with pytest.raises(AuthError) as caught:
+        await fetch(settings_for(api, tmp_path, api_key=Secret(key)))
+
+    assert "check OPENELECTRICITY_API_KEY" in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+    assert key not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_failure_half_way_keeps_the_fetch_before(api, tmp_path):
+    await fetch(settings_for(api, tmp_path))
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    answered = 0
+
+    async def break_later(request):
+        nonlocal answered
+        answered += 1
+        if answered > 4:
+            return httpx.Response(500, json={"error": "Error executing query"})
+        async with httpx.AsyncClient() as client:
+            reply = await client.get(request.url, headers={"Authorization": f"Bearer {KEY}"})
+        return httpx.Response(200, content=reply.content)
+
+    settings = settings_for(api, tmp_path, start=END - timedelta(hours=1))
+    source = OpenElectricitySource(
+        Secret(KEY), settings.base_url, httpx.MockTransport(break_later)
+    )
+    with pytest.raises(SourceError, match="Error executing query"):
+        await job.run(settings, source, silent)
+
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+async def test_a_window_without_data_says_so(api, tmp_path):
+    with pytest.raises(SourceError, match="has no data from"):
+        await fetch(
+            settings_for(
+                api, tmp_path, start=END + timedelta(days=1), end=END + timedelta(days=2)
+            )
+        )
+
+
+async def test_a_status_that_no_unit_has_names_those_that_exist(api, tmp_path):
+    with pytest.raises(ConfigError, match="commissioning, committed, operating, retired, all"):
+        await fetch(settings_for(api, tmp_path, status="operatng"))
+
+
+@pytest.mark.parametrize(
+    ("status", "statuses"),
+    [
+        ("operating", ("operating", "commissioning")),
+        ("retired", ("retired",)),
+        ("committed, commissioning", ("committed", "commissioning")),
+        ("all", ("operating", "commissioning", "committed", "retired")),
+    ],
+)
+def test_a_station_is_wanted_for_any_of_its_units(status, statuses):
+    catalogue = StandIn().envelope(
+        [each | {"units": [u | {"status_id": grid.status_of(u)} for u in each["units"]]} for each in STATIONS]
+    )  # fmt: skip
+    answer = schema.decode_facilities(msgspec.json.encode(catalogue))
+
+    assert [f.code for f in job.wanted(answer, status)] == having(*statuses)
+
+
+@given(
+    st.datetimes(datetime(2020, 1, 1), datetime(2030, 1, 1)),
+    st.timedeltas(timedelta(minutes=1), timedelta(days=400)),
+)
+def test_windows_touch_cover_all_and_stay_within_the_limit(start, length):
+    start = start.replace(tzinfo=NEM_ZONE)
+    parts = job.windows(Window(start, start + length))
+
+    assert parts[0].start == start
+    assert parts[-1].end == start + length
+    assert all(a.end == b.start for a, b in pairwise(parts))
+    assert all(timedelta(0) < part.end - part.start <= timedelta(days=8) for part in parts)
+
+
+@given(st.lists(st.text(min_size=1, max_size=4), max_size=100), st.integers(1, 30))
+def test_batches_hold_every_code_once_in_order(codes, size):
+    groups = job.batches(codes, size)
+
+    assert [code for group in groups for code in group] == codes
+    assert all(1 <= len(group) <= size for group in groups)
+    assert len(groups) == -(-len(codes) // size)
+
+
+@pytest.mark.parametrize("size", [0, 31])
+def test_a_batch_that_the_api_would_refuse_is_refused_here(size):
+    with pytest.raises(ConfigError, match="--batch-size"):
+        job.batches(["A"], size)
