@@ -1,3 +1,4 @@
+import os
 import signal
 import subprocess
 import sys
@@ -146,6 +147,18 @@ def test_a_fetch_that_breaks_off_keeps_the_one_before(tmp_path):
         break_off()
 
     assert {path: path.read_bytes() for path in tmp_path.rglob("*.json")} == before
+
+
+def test_what_a_killed_fetch_left_over_goes_but_not_what_another_is_at(tmp_path):
+    old, busy = tmp_path / ".batch_data.old", tmp_path / ".batch_data.busy"
+    for path in (old, busy):
+        write(path / "batch_001_metrics.json", answer("power"))
+    os.utime(old, (0, 0))
+
+    keep(DataFolder(tmp_path), answer("power"))
+
+    assert not old.exists()
+    assert busy.exists()
 
 
 def test_without_batches_the_joined_file_is_read(tmp_path):

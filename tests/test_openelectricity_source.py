@@ -414,6 +414,7 @@ def test_words_that_nobody_knows_yet_pass():
         (b'{"data":[{"metric":"\xff"}]}', "utf-8"),
         (b'{"success":false,"error":"out\\nof order"}', "out of order"),
         (b'{"success":false,"data":[]}', "failed"),
+        (b'{"data":[{"metric":"power","results":[{"name":"power_A","data":[["2026-03-01T00:00:00",1]]}]}]}', "without an offset in power_A"),
         (b'{"data":[{"metric":"power","results":[{"name":"a","data":[["2026-03-01T00:00:00+10:00","1"]]}]}]}', "$.data[0].results[0].data[0][1]"),
     ],
 )  # fmt: skip

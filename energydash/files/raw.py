@@ -5,6 +5,7 @@ A fetch takes the place of the one before it at its end, so that a reader never 
 
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +20,8 @@ from energydash.files.folder import DataFolder, batch_name, read, write, write_w
 _ADVICE = "run `energydash fetch` first"
 _BATCHES = "batch_*_metrics.json"
 _STAGED = ".batch_data."
+# A stage that nobody has added to for so long is what a killed fetch left over.
+_ABANDONED_S = 3600.0
 
 
 class _RawMetrics(msgspec.Struct):
@@ -43,6 +46,7 @@ class RawWriter:
         root = self._folder.root
         try:
             root.mkdir(parents=True, exist_ok=True)
+            _clear_abandoned(root)
             self._staged = Path(tempfile.mkdtemp(prefix=_STAGED, dir=root))
             # mkdtemp hides it from everyone else; the folder that it becomes is as open as its parent.
             self._staged.chmod(root.stat().st_mode & 0o777)
@@ -127,6 +131,12 @@ class RawWriter:
             ) from exc
         finally:
             shutil.rmtree(old, ignore_errors=True)
+
+
+def _clear_abandoned(root: Path) -> None:
+    for left in root.glob(f"{_STAGED}*"):
+        if time.time() - left.stat().st_mtime > _ABANDONED_S:
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _join(path: Path, answers: Iterator[bytes]) -> None:

@@ -9,6 +9,7 @@ from typing import NoReturn, get_args
 import httpx
 import msgspec
 
+from energydash import __version__
 from energydash.config import Secret
 from energydash.errors import AuthError, ConfigError, SourceError
 from energydash.nem import network_zone
@@ -73,7 +74,10 @@ class OpenElectricitySource:
         self._key = api_key
         self._client = httpx.AsyncClient(
             base_url=_checked_url(base_url),
-            headers={"Authorization": f"Bearer {_checked_key(api_key)}"},
+            headers={
+                "Authorization": f"Bearer {_checked_key(api_key)}",
+                "User-Agent": f"energydash/{__version__}",
+            },
             timeout=_TIMEOUT,
             follow_redirects=True,
             transport=transport,

@@ -34,7 +34,15 @@ def parse_data(raw: bytes) -> schema.DataAnswer:
     Raises:
         SourceError: the answer is not one; the text says where it goes wrong.
     """
-    return _parse(raw, schema.decode_data, "data answer")
+    answer = _parse(raw, schema.decode_data, "data answer")
+    for metric in answer.data:
+        for series in metric.results:
+            # All of a series' times have one form; which zone a bare one means, nobody can know.
+            if series.data and series.data[0][0].tzinfo is None:
+                raise SourceError(
+                    f"the source's data answer makes no sense: times without an offset in {series.name}"
+                )
+    return answer
 
 
 def _parse[T: (schema.FacilitiesAnswer, schema.DataAnswer)](
