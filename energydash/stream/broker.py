@@ -41,7 +41,7 @@ def main(arguments: Sequence[str]) -> None:
     """Run the broker at `host port` as a supervised part."""
     host, port = arguments
     # The broker logs every message as a warning, through Python.
-    logging.disable(logging.WARNING)
+    logging.getLogger("rumqttd").setLevel(logging.CRITICAL)
     end_with_supervisor()
     try:
         run(host, int(port))

@@ -9,13 +9,14 @@ from energydash.config import Broker
 
 _KEEPALIVE_S = 15
 _TIMEOUT_S = 10.0
+_BURST = 10_000
 # "Bad user name or password" and "not authorised", in MQTT 3.1.1 and 5.
 _REFUSALS = frozenset({4, 5, 134, 135})
 
 
 def client(broker: Broker) -> aiomqtt.Client:
     """Give a client, not connected yet; TLS verifies the broker's certificate."""
-    return aiomqtt.Client(
+    mqtt = aiomqtt.Client(
         broker.host,
         broker.port,
         username=broker.username,
@@ -24,6 +25,9 @@ def client(broker: Broker) -> aiomqtt.Client:
         keepalive=_KEEPALIVE_S,
         timeout=_TIMEOUT_S,
     )
+    # An interval is published as one burst, on purpose: no warning about calls under way.
+    mqtt.pending_calls_threshold = _BURST
+    return mqtt
 
 
 def is_refusal(error: aiomqtt.MqttError) -> bool:

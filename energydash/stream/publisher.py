@@ -165,12 +165,17 @@ class _Publisher:
     async def _send(self, mqtt: aiomqtt.Client, interval: Interval) -> None:
         settings = self._settings
         backfill = await self._pace(interval.moment)
-        for record in interval.facilities:
-            await self._message(mqtt, settings.facility_topic, schema.encode(record))
-            self._facilities[record.facility_id] = record
-        for value in interval.market:
-            await self._message(mqtt, settings.market_topic, schema.encode(value))
-            self._market[value.network_code, value.metric, value.network_region] = value
+        await self._messages(
+            mqtt,
+            [
+                *((settings.facility_topic, schema.encode(r)) for r in interval.facilities),
+                *((settings.market_topic, schema.encode(v)) for v in interval.market),
+            ],
+        )
+        self._facilities |= {record.facility_id: record for record in interval.facilities}
+        self._market |= {
+            (v.network_code, v.metric, v.network_region): v for v in interval.market
+        }
         self._first = self._first or interval.moment
         self._last = interval.moment
         self._count += 1
@@ -189,13 +194,21 @@ class _Publisher:
         await asyncio.sleep(max(wait_s, 0.0))
         return wait_s <= 0
 
-    async def _message(self, mqtt: aiomqtt.Client, topic: str, payload: bytes) -> None:
-        if self._settings.delay_s:
+    async def _messages(self, mqtt: aiomqtt.Client, messages: list[tuple[str, bytes]]) -> None:
+        """Send an interval's messages in order: together, because each alone waits for the socket."""
+        qos = self._settings.qos
+        if not self._settings.delay_s:
+            await asyncio.gather(
+                *(mqtt.publish(topic, body, qos=qos) for topic, body in messages)
+            )
+            self._records += len(messages)
+            return
+        for topic, body in messages:
             wait_s = self._message_at + self._settings.delay_s - time.monotonic()
             await asyncio.sleep(max(wait_s, 0.0))
             self._message_at = time.monotonic()
-        await mqtt.publish(topic, payload, qos=self._settings.qos)
-        self._records += 1
+            await mqtt.publish(topic, body, qos=qos)
+            self._records += 1
 
     async def _publish_latest(self, mqtt: aiomqtt.Client) -> None:
         """Retain the newest value of everything, for whoever comes later."""

@@ -61,7 +61,7 @@ async def run(broker: Broker, *, facility_topic: str, market_topic: str, sink: S
         try:
             async with client(broker) as mqtt:
                 for topic in reader.topics:
-                    await mqtt.subscribe(topic, qos=1)
+                    await mqtt.subscribe(topic, qos=0)
                 logger.info("connected to %s", broker.url)
                 attempt = 0
                 sink.broker_state(connected=True)
