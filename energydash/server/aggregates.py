@@ -35,8 +35,8 @@ def totals(
         if record.power is None:
             continue
         reporting += 1
-        for fuel, power in (record.by_fuel or {main_fuel: record.power}).items():
-            mix[fuel] = mix.get(fuel, 0.0) + power
+        for id_, power in (record.by_fuel or {main_fuel: record.power}).items():
+            mix[id_] = mix.get(id_, 0.0) + power
     fuel: dict[str, float] = {}
     for id_, power in mix.items():
         group = nem.fueltech(id_).group

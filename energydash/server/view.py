@@ -36,25 +36,25 @@ def seen(
 def _filtered(
     frame: schema.ServerFrame, what: schema.Filter, info: Facts
 ) -> schema.ServerFrame | None:
+    kept: schema.ServerFrame | None = frame
     match frame:
         case schema.InitialData():
             chosen = tuple(f for f in frame.facilities if _wanted(f, what))
-            return replace(frame, facilities=chosen, values=_rows(frame.values, what, info))
+            kept = replace(frame, facilities=chosen, values=_rows(frame.values, what, info))
         case schema.FacilityUpdate():
             rows = _rows(frame.values, what, info)
-            return replace(frame, values=rows) if rows.facility_id else None
+            kept = replace(frame, values=rows) if rows.facility_id else None
         case schema.InitialMarketData():
-            return replace(frame, values=_market(frame.values, what))
+            kept = replace(frame, values=_market(frame.values, what))
         case schema.MarketUpdate():
             values = _market(frame.values, what)
-            return replace(frame, values=values) if values else None
+            kept = replace(frame, values=values) if values else None
         case schema.InitialCharts():
-            return replace(frame, scopes=_scopes(frame.scopes, what))
+            kept = replace(frame, scopes=_scopes(frame.scopes, what))
         case schema.ChartsUpdate():
             scopes = _scopes(frame.scopes, what)
-            return replace(frame, scopes=scopes) if scopes else None
-        case _:
-            return frame
+            kept = replace(frame, scopes=scopes) if scopes else None
+    return kept
 
 
 def _wanted(facility: schema.FacilityInfo, what: schema.Filter) -> bool:

@@ -1,0 +1,116 @@
+"""The server: hub, fan-out, subscriber and Litestar in one loop, started and stopped together."""
+
+import asyncio
+import logging
+import socket
+from datetime import timedelta
+
+import uvicorn
+from litestar import Litestar
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+
+from energydash import __version__, config
+from energydash.config import ServeSettings
+from energydash.errors import PortInUseError
+from energydash.server import rest, ws
+from energydash.server.access import Access
+from energydash.server.fanout import Fanout
+from energydash.server.hub import Hub
+from energydash.stream import subscriber
+
+logger = logging.getLogger(__name__)
+
+_STOP_WITHIN_S = 2
+_BACKLOG = 2048
+
+
+def create_app(settings: ServeSettings, fanout: Fanout) -> Litestar:
+    """Give the ASGI application over a fan-out that somebody else runs."""
+    access = Access(settings.token, settings.allow_origin)
+    guarded = rest.handlers(fanout)
+    for route in guarded:
+        route.guards = [access.guard]
+    return Litestar(
+        route_handlers=[*rest.public_handlers(fanout), *guarded, ws.handler(fanout, access)],
+        openapi_config=OpenAPIConfig(
+            title="energydash", version=__version__, render_plugins=[JsonRenderPlugin()]
+        ),
+        logging_config=None,
+    )
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Bind the port before anything else starts.
+
+    Raises:
+        PortInUseError: another program listens there.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    door = socket.socket(family)
+    door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        door.bind((host, port))
+        door.listen(_BACKLOG)
+    except OSError as exc:
+        door.close()
+        raise PortInUseError(
+            f"port {port} is in use on {host}: stop what listens there, or give another with --port"
+        ) from exc
+    door.setblocking(False)
+    return door
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn without its own signal handlers: whoever runs us decides when we end."""
+
+    def install_signal_handlers(self) -> None:
+        """Leave signals alone."""
+
+
+async def run(app: Litestar, door: socket.socket) -> None:
+    """Serve `app` on a bound socket until cancelled, then close every connection."""
+    server = _Server(
+        uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            lifespan="on",
+            ws="websockets-sansio",
+            ws_max_size=ws.MAX_MESSAGE_BYTES,
+            ws_per_message_deflate=False,
+            timeout_graceful_shutdown=_STOP_WITHIN_S,
+        )
+    )
+    serving = asyncio.create_task(server._serve([door]), name="uvicorn")  # noqa: SLF001 (serve() takes the signals)
+    try:
+        await asyncio.shield(serving)
+    except asyncio.CancelledError:
+        server.should_exit = True
+        await asyncio.wait_for(serving, 2 * _STOP_WITHIN_S)
+        raise
+
+
+async def serve(settings: ServeSettings) -> None:
+    """Serve what the broker carries until cancelled.
+
+    Raises:
+        ConfigError: the host is reachable from elsewhere without a token.
+        PortInUseError: another program listens on the port.
+    """
+    config.check_exposure(settings.host, token=settings.token, insecure=settings.insecure)
+    fanout = Fanout(Hub(timedelta(hours=settings.history_hours)))
+    with listen(settings.host, settings.port) as door:
+        logger.info("listening on %s:%d", settings.host, settings.port)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(fanout.run(), name="ticks")
+            group.create_task(
+                subscriber.run(
+                    settings.broker,
+                    facility_topic=settings.facility_topic,
+                    market_topic=settings.market_topic,
+                    sink=fanout.hub,
+                ),
+                name="subscriber",
+            )
+            group.create_task(run(create_app(settings, fanout), door), name="http")
