@@ -1,6 +1,8 @@
 """The embedded MQTT broker (rumqttd), for a process of its own."""
 
 import logging
+import os
+import signal
 import sys
 import threading
 from collections.abc import Sequence
@@ -16,11 +18,13 @@ _MAX_CONNECTIONS = 1000
 
 
 def run(host: str, port: int) -> None:
-    """Serve MQTT until the process is ended; it holds nothing that needs a farewell.
+    """Serve MQTT until SIGTERM or SIGINT; needs the main thread of a process.
 
     Raises:
         PortInUseError: another program listens there.
     """
+    # It logs every message as an error, through Python: costly, and it says nothing.
+    logging.getLogger("rumqttd").setLevel(logging.CRITICAL)
     broker = IotCoreBroker(
         listen=host,
         port=port,
@@ -33,17 +37,20 @@ def run(host: str, port: int) -> None:
         raise PortInUseError(
             f"port {port} is in use on {host}: give another broker address"
         ) from exc
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
     broker.start()
-    threading.Event().wait()
+    stop.wait()
 
 
 def main(arguments: Sequence[str]) -> None:
     """Run the broker at `host port` as a supervised part."""
     host, port = arguments
-    # The broker logs every message as a warning, through Python.
-    logging.getLogger("rumqttd").setLevel(logging.CRITICAL)
     end_with_supervisor()
     try:
         run(host, int(port))
     except PortInUseError as exc:
         sys.exit(f"energydash: {exc}")
+    # Its threads cannot be stopped or joined: the process ends beneath them, holding nothing that needs a farewell.
+    os._exit(0)
