@@ -36,7 +36,7 @@ class Access:
         wanted = self._token.reveal().encode()
         shown = [connection.headers.get("authorization", "").removeprefix("Bearer ")]
         shown += [p.removeprefix(_PROTOCOL) for p in protocols(connection)]
-        return any([hmac.compare_digest(text.encode(), wanted) for text in shown])
+        return any(hmac.compare_digest(text.encode(), wanted) for text in shown)
 
     def has_origin(self, connection: ASGIConnection) -> bool:  # type: ignore[type-arg]
         """Whether the page that connects is one of ours; what is no browser sends no origin."""

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import lru_cache
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -88,7 +89,7 @@ class DemoSource:
             for unit in station.units:
                 values = signed.get(unit.fueltech)
                 if values is None:
-                    values = self._series(lambda day, code=unit.code: day.units[code], window)
+                    values = self._series("units", unit.code, window)
                 points = _points(unit, labels, values)
                 if points:
                     power.append(_series("power", unit.code, points))
@@ -102,18 +103,20 @@ class DemoSource:
         batteries = [unit for unit in station.units if unit.fueltech == "battery"]
         if not batteries:
             return {}
-        shares = [self._series(lambda day, c=u.code: day.units[c], window) for u in batteries]
+        shares = [self._series("units", unit.code, window) for unit in batteries]
         count = sum(1 for u in station.units if u.fueltech == "battery_discharging")
         total = np.sum(shares, axis=0) / max(count, 1)
         return dict.fromkeys(_HALVES, total)
 
-    def _series(self, of: Callable[[Day], Floats], window: Window) -> Floats:
-        """Give a series over the window, from the days it touches."""
+    def _series(
+        self, kind: Literal["units", "price", "demand"], key: str, window: Window
+    ) -> Floats:
+        """Give the series of a unit's or a region's code over the window, from the days it touches."""
         first, last = _number(window.start), _number(window.end)
         if first >= last:
             return np.zeros(0)
         days = range(first // PER_DAY, (last - 1) // PER_DAY + 1)
-        whole = np.concatenate([of(self._day(number)) for number in days])
+        whole = np.concatenate([getattr(self._day(number), kind)[key] for number in days])
         offset = days[0] * PER_DAY
         return whole[first - offset : last - offset]
 
@@ -121,8 +124,8 @@ class DemoSource:
         labels = _labels(window)
         if not labels:
             return None
-        price = {r: self._series(lambda day, r=r: day.price[r], window) for r in REGIONS}
-        demand = {r: self._series(lambda day, r=r: day.demand[r], window) for r in REGIONS}
+        price = {r: self._series("price", r, window) for r in REGIONS}
+        demand = {r: self._series("demand", r, window) for r in REGIONS}
         if not by_region:
             # The API's own network price is the plain mean of its regions.
             price = {"total": np.round(np.mean(list(price.values()), axis=0), 3)}

@@ -66,7 +66,8 @@ def sun(times: Ints, latitude: float, longitude: float) -> Floats:
     height = np.sin(phi) * np.sin(declination) + np.cos(phi) * np.cos(declination) * np.cos(
         angle
     )
-    return np.maximum(height, 0.0)
+    above: Floats = np.maximum(height, 0.0)
+    return above
 
 
 def clearness(seed: int, region: str, times: Ints) -> Floats:

@@ -19,7 +19,7 @@ from energydash.errors import BrokerError
 
 _KEEPALIVE_S = 15
 _TIMEOUT_S = 10.0
-_FLIGHT = 250
+_FLIGHT = 500
 _INBOX = 50_000
 # Many small messages wait for answers (QoS 1): the system must not hold them back.
 _SOCKET_OPTIONS = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),)

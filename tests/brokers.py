@@ -1,0 +1,115 @@
+"""MQTT brokers in processes of their own, on free ports, and readers of what they carry."""
+
+import asyncio
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+import pytest
+from processes import clean_environment, free_port
+
+from energydash import schema
+from energydash.config import Broker
+
+MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
+START = "import sys; from energydash.stream.broker import main; main(sys.argv[1:])"
+
+KINDS = [
+    "embedded",
+    pytest.param(
+        "mosquitto",
+        marks=[
+            pytest.mark.broker,
+            pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed"),
+        ],
+    ),
+]
+"""Parameters for a test that must hold with either broker."""
+
+
+class Server:
+    """A broker that can be killed and started again on its port."""
+
+    def __init__(self, kind: str, folder: Path, *lines: str) -> None:
+        self.port = free_port()
+        self.address = Broker(port=self.port)
+        self._command = [sys.executable, "-c", START, "127.0.0.1", str(self.port)]
+        if kind == "mosquitto":
+            config = folder / "mosquitto.conf"
+            config.write_text("\n".join([f"listener {self.port} 127.0.0.1", *lines]) + "\n")
+            self._command = [str(MOSQUITTO), "-c", str(config)]
+            if not lines:
+                config.write_text(config.read_text() + "allow_anonymous true\n")
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(
+            self._command,
+            env=clean_environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        deadline = time.monotonic() + 20
+        while not _answers(self.port):
+            assert self.process.poll() is None, "the broker ended at its start"
+            assert time.monotonic() < deadline, "the broker did not start"
+            time.sleep(0.02)
+
+    def kill(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+
+def _answers(port: int) -> bool:
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=0.5):
+        return True
+    return False
+
+
+class Taken:
+    """A sink that keeps everything it is given, in order."""
+
+    def __init__(self) -> None:
+        self.catalogues: list[schema.Catalogue] = []
+        self.stations: list[schema.FacilityRecord] = []
+        self.values: list[schema.MarketRecord] = []
+        self.states: list[bool] = []
+        self.causes: list[tuple[str, str]] = []
+
+    def catalogue(self, catalogue: schema.Catalogue) -> None:
+        self.catalogues.append(catalogue)
+
+    def facilities(self, records: list[schema.FacilityRecord]) -> None:
+        self.stations += records
+
+    def market(self, records: list[schema.MarketRecord]) -> None:
+        self.values += records
+
+    def broker_state(self, *, connected: bool) -> None:
+        self.states.append(connected)
+
+    def rejected(self, kind: str, cause: str) -> None:
+        self.causes.append((kind, cause))
+
+
+async def until(condition: Callable[[], object], what: str, limit_s: float = 10) -> None:
+    """Poll until the condition holds; fail with `what` after the limit."""
+    deadline = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {limit_s} s: {what}"
+        await asyncio.sleep(0.01)

@@ -1,0 +1,59 @@
+"""The embedded broker as a process."""
+
+import signal
+import subprocess
+import sys
+
+import pytest
+from brokers import START, Server
+
+from energydash import config
+from energydash.stream.connection import connected, publish_all
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_embedded_broker_ends_cleanly_when_told(tmp_path, number):
+    with Server("embedded", tmp_path) as server:
+        server.process.send_signal(number)
+        assert server.process.wait(timeout=2) == 0
+
+
+def test_a_port_that_is_taken_is_said_in_one_line(tmp_path):
+    with Server("embedded", tmp_path) as server:
+        second = subprocess.run(
+            [sys.executable, "-c", START, "127.0.0.1", str(server.port)],
+            capture_output=True, text=True, timeout=20, check=False,
+        )  # fmt: skip
+    assert second.returncode == 1
+    assert second.stderr.count("\n") == 1
+    assert f"port {server.port} is in use" in second.stderr
+
+
+async def test_a_retained_message_of_a_megabyte_reaches_who_comes_later(tmp_path):
+    body = b"x" * 1_000_000
+    topic = config.topic_beside(config.FACILITY_TOPIC, "latest")
+    with Server("embedded", tmp_path) as server:
+        async with connected(server.address, "test") as mqtt:
+            await mqtt.publish(topic, body, qos=1, retain=True)
+        async with connected(server.address, "test") as mqtt:
+            await mqtt.subscribe(topic)
+            async for message in mqtt.messages:
+                assert message.payload == body
+                break
+
+
+async def test_a_flight_arrives_whole_and_in_order(tmp_path):
+    sent = [b"%d" % i for i in range(2500)]
+    with Server("embedded", tmp_path) as server:
+        async with (
+            connected(server.address, "a") as reader,
+            connected(server.address, "b") as mqtt,
+        ):
+            await reader.subscribe("flight", qos=1)
+            await publish_all(mqtt, [("flight", body) for body in sent], qos=1)
+            got = []
+            async for message in reader.messages:
+                got.append(message.payload)
+                if len(got) == len(sent):
+                    break
+    assert got == sent

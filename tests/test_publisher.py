@@ -1,0 +1,238 @@
+"""Tables to a real broker, and back through the subscriber."""
+
+import asyncio
+import contextlib
+import shutil
+import subprocess
+import time
+from itertools import pairwise
+
+import pytest
+from brokers import KINDS, MOSQUITTO, Server, Taken, until
+from processes import free_port
+from stream_tables import CODES, at, settings, write_all, write_facilities, write_market
+
+from energydash import config, schema
+from energydash.errors import BrokerError, FileError
+from energydash.progress import silent
+from energydash.stream import publisher, subscriber
+from energydash.stream.connection import connected
+
+
+@contextlib.asynccontextmanager
+async def in_background(coroutine):
+    task = asyncio.create_task(coroutine)
+    try:
+        yield task
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+@contextlib.asynccontextmanager
+async def subscribed(broker):
+    sink = Taken()
+    topics = {
+        "facility_topic": config.FACILITY_TOPIC,
+        "market_topic": config.MARKET_TOPIC,
+    }
+    async with in_background(subscriber.run(broker, **topics, sink=sink)):
+        await until(lambda: sink.states == [True], "the subscriber is connected")
+        yield sink
+
+
+@contextlib.asynccontextmanager
+async def stream_of(broker, qos):
+    """Read the stream topics alone, as any MQTT client does."""
+    got = []
+
+    async def read(mqtt):
+        async for message in mqtt.messages:
+            got.append((message.topic.value, message.payload))  # noqa: PERF401 (it is read while it grows)
+
+    async with connected(broker, "test") as mqtt:
+        await mqtt.subscribe(config.FACILITY_TOPIC, qos=qos)
+        await mqtt.subscribe(config.MARKET_TOPIC, qos=qos)
+        async with in_background(read(mqtt)):
+            yield got
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("qos", [0, 1])
+async def test_everything_arrives_once_in_event_time_order(tmp_path, kind, qos):
+    write_all(tmp_path, 40)
+    with Server(kind, tmp_path) as server:
+        async with stream_of(server.address, qos) as got:
+            summary = await publisher.run(settings(tmp_path, server.address, qos=qos), silent)
+            await until(lambda: len(got) >= 160, "all records")
+
+    assert (summary.records, summary.intervals, summary.reconnects) == (160, 40, 0)
+    assert (summary.start, summary.end) == (at(0), at(39))
+    stations = [
+        schema.decode_facility_record(body) for topic, body in got if "facility" in topic
+    ]
+    values = [schema.decode_market_record(body) for topic, body in got if "market" in topic]
+    assert [(s.event_time, s.facility_id) for s in stations] == [
+        (at(i), code) for i in range(40) for code in CODES
+    ]
+    assert [v.event_time for v in values] == [at(i) for i in range(40)]
+    moments = [
+        schema.decode_facility_record(body).event_time
+        if "facility" in topic
+        else schema.decode_market_record(body).event_time
+        for topic, body in got
+    ]
+    assert moments == sorted(moments)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_who_comes_late_gets_the_catalogue_and_the_newest_of_everything(tmp_path, kind):
+    write_all(tmp_path, 5)
+    with Server(kind, tmp_path) as server:
+        await publisher.run(settings(tmp_path, server.address, speed=None), silent)
+        async with subscribed(server.address) as sink:
+            await until(lambda: sink.catalogues and sink.values, "the retained messages")
+
+    catalogue = sink.catalogues[0]
+    assert (catalogue.source, catalogue.simulated, catalogue.speed) == ("demo", True, None)
+    assert [facility.code for facility in catalogue.facilities] == list(CODES)
+    assert {(s.facility_id, s.event_time) for s in sink.stations} == {(c, at(4)) for c in CODES}
+    assert [v.value for v in sink.values] == [54.5]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_broker_that_dies_and_comes_back_loses_no_interval(tmp_path, kind):
+    write_all(tmp_path, 60)
+    server = Server(kind, tmp_path)
+    with server:
+        # 60 intervals of 300 s in 2 s.
+        pace = settings(tmp_path, server.address, qos=1, speed=9000.0)
+        async with (
+            subscribed(server.address) as sink,
+            in_background(publisher.run(pace, silent)) as publishing,
+        ):
+            await until(lambda: len(sink.stations) > 12, "the first records")
+            server.kill()
+            await until(lambda: sink.states[-1] is False, "the loss is noticed", 2)
+            seen = len(sink.catalogues)
+            server.start()
+            await until(lambda: sink.states[-1], "the subscriber is back")
+            summary = await asyncio.wait_for(publishing, 15)
+            last = at(59)
+            await until(lambda: sink.stations[-1].event_time == last, "the last interval")
+            assert len(sink.catalogues) > seen
+    assert summary.reconnects == 1
+    assert summary.intervals == 60
+
+
+async def test_no_broker_is_one_line_that_says_what_to_do(tmp_path):
+    write_all(tmp_path, 1)
+    nowhere = config.Broker(port=free_port())
+    with pytest.raises(
+        BrokerError, match=r"no MQTT broker answers at mqtt://127\.0\.0\.1:.*start"
+    ):
+        await publisher.run(settings(tmp_path, nowhere), silent, connect_timeout_s=0.3)
+
+
+async def test_missing_tables_are_said_before_a_broker_is_asked(tmp_path):
+    with pytest.raises(FileError, match="energydash convert"):
+        await publisher.run(settings(tmp_path, config.Broker(port=free_port())), silent)
+
+
+@pytest.mark.broker
+@pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed")
+async def test_a_wrong_password_is_said_at_once_and_never_shown(tmp_path):
+    write_all(tmp_path, 1)
+    users = tmp_path / "users"
+    tool = shutil.which("mosquitto_passwd") or pytest.skip("mosquitto_passwd is not installed")
+    await asyncio.to_thread(
+        subprocess.run, [tool, "-b", "-c", str(users), "ann", "right"], check=True
+    )
+    users.chmod(0o644)
+    lines = (f"password_file {users}", "allow_anonymous false", "user root")
+    with Server("mosquitto", tmp_path, *lines) as server:
+        asked = {"host": "127.0.0.1", "port": server.port, "username": "ann"}
+        right = config.Broker(**asked, password=config.Secret("right"))
+        assert (await publisher.run(settings(tmp_path, right), silent)).records == 4
+
+        wrong = config.Broker(**asked, password=config.Secret("hunter2"))
+        started = time.monotonic()
+        with pytest.raises(BrokerError, match="check user, password") as caught:
+            await publisher.run(settings(tmp_path, wrong), silent)
+    assert time.monotonic() - started < 3
+    assert "hunter2" not in str(caught.value)
+
+
+async def test_intervals_keep_to_an_absolute_schedule(tmp_path):
+    write_all(tmp_path, 11)
+    arrivals = []
+
+    def note(_done, _total, _text):
+        arrivals.append(time.monotonic())
+
+    with Server("embedded", tmp_path) as server:
+        await publisher.run(settings(tmp_path, server.address, speed=3000.0), note)
+
+    offsets = [arrival - arrivals[0] for arrival in arrivals]
+    assert offsets == pytest.approx([i * 0.1 for i in range(11)], abs=0.08)
+
+
+async def test_the_backfill_is_sent_at_once_and_the_rest_is_paced(tmp_path):
+    write_all(tmp_path, 23)
+    arrivals = []
+
+    def note(_done, _total, _text):
+        arrivals.append(time.monotonic())
+
+    with Server("embedded", tmp_path) as server:
+        given = settings(tmp_path, server.address, speed=3000.0, backfill_until=at(20))
+        await publisher.run(given, note)
+
+    assert arrivals[20] - arrivals[0] < 0.3
+    assert arrivals[22] - arrivals[0] == pytest.approx(0.2, abs=0.1)
+
+
+async def test_messages_keep_their_distance(tmp_path):
+    write_all(tmp_path, 3)
+    with Server("embedded", tmp_path) as server:
+        started = time.monotonic()
+        await publisher.run(settings(tmp_path, server.address, delay_s=0.02), silent)
+    assert time.monotonic() - started >= 11 * 0.02
+
+
+async def test_follow_sends_what_renewed_tables_add_and_revise(tmp_path):
+    write_all(tmp_path, 4)
+    with Server("embedded", tmp_path) as server:
+        given = settings(tmp_path, server.address, follow=True)
+        async with (
+            stream_of(server.address, 0) as got,
+            in_background(publisher.run(given, silent)),
+        ):
+            await until(lambda: len(got) == 16, "the first tables")
+            # The facilities come first; the market's table is renewed after they were sent.
+            write_facilities(tmp_path, range(2, 6))
+            await until(lambda: len(got) == 22, "new intervals, nothing twice")
+            write_market(tmp_path, range(2, 6))
+            await until(lambda: len(got) == 24, "the market's late intervals")
+            write_facilities(tmp_path, range(5, 6), plus=0.25)
+            await until(lambda: len(got) == 27, "the revised interval")
+
+    values = [schema.decode_market_record(body) for topic, body in got if "market" in topic]
+    assert [v.event_time for v in values] == [at(i) for i in range(6)]
+    revised = [schema.decode_facility_record(body) for _, body in got[24:]]
+    assert [r.power for r in revised] == [5.25, 105.25, 205.25]
+
+
+async def test_loop_starts_again_at_the_end(tmp_path):
+    write_all(tmp_path, 2)
+    with Server("embedded", tmp_path) as server:
+        given = settings(tmp_path, server.address, loop=True, delay_s=0.002)
+        async with (
+            stream_of(server.address, 0) as got,
+            in_background(publisher.run(given, silent)),
+        ):
+            await until(lambda: len(got) >= 24, "three rounds")
+    bodies = [body for _, body in got[:24]]
+    assert bodies[:8] == bodies[8:16] == bodies[16:24]
+    assert all(a != b for a, b in pairwise(bodies))
