@@ -280,7 +280,7 @@ def ui(
     from energydash.ui import page
 
     _announce(f"http://{host}:{port}", quiet=quiet, as_json=as_json)
-    page.serve(settings)
+    _run(page.serve(settings))
 
 
 @app.command()

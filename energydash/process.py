@@ -128,9 +128,10 @@ class Part:
                 )
             pause = _BACKOFF_S[min(early, len(_BACKOFF_S) - 1)]
             logger.warning(
-                "%s ended with exit code %d; starting it again in %.1f s",
+                "%s ended with exit code %d (%s); starting it again in %.1f s",
                 self.name,
                 code,
+                self.last_words or "it said nothing",
                 pause,
             )
             await asyncio.sleep(pause)

@@ -1,0 +1,202 @@
+"""Generation by fuel with demand, and price by region, on one time axis; new intervals stream in."""
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from bokeh.models import (
+    ColumnDataSource,
+    CrosshairTool,
+    DataRange1d,
+    FixedTicker,
+    HoverTool,
+    NumeralTickFormatter,
+    PanTool,
+    ResetTool,
+    WheelZoomTool,
+)
+from bokeh.models.annotations import Span
+from bokeh.models.text import BaseText
+from bokeh.plotting import figure
+
+from energydash import nem
+from energydash.ui import numbers, series
+from energydash.ui.store import HISTORY, Row, Store
+from energydash.ui.theme import Palette, paint, settle
+
+_DAY_MS = HISTORY.total_seconds() * 1000
+_POINTS = round(HISTORY / nem.INTERVAL)
+_PRICE_TICKS = (-1000, -300, -100, 0, 100, 200, 300, 1000, 5000, 17500)
+
+
+class _Live:
+    """A source whose rows are intervals: it streams new ones and patches those that changed."""
+
+    def __init__(self, columns: series.Columns) -> None:
+        self.source = ColumnDataSource({name: [] for name in columns})
+        self._times: deque[datetime] = deque(maxlen=_POINTS)
+
+    def replace(self, times: Sequence[datetime], columns: series.Columns) -> None:
+        """Show something else altogether."""
+        self._times.clear()
+        self._times.extend(times[-_POINTS:])
+        self.source.data = {name: values[-_POINTS:] for name, values in columns.items()}
+
+    def fits(self, times: Sequence[datetime]) -> bool:
+        """Whether intervals can be patched or appended: none falls into a hole before the end."""
+        if not self._times:
+            return False
+        known, last = set(self._times), self._times[-1]
+        return all(moment in known or moment > last for moment in times)
+
+    def update(self, times: Sequence[datetime], columns: series.Columns) -> None:
+        """Patch the intervals that are there and stream the ones after them."""
+        places = {moment: i for i, moment in enumerate(self._times)}
+        old = [i for i, moment in enumerate(times) if moment in places]
+        new = [i for i, moment in enumerate(times) if moment not in places]
+        if old:
+            self.source.patch(
+                {n: [(places[times[i]], v[i]) for i in old] for n, v in columns.items()}
+            )
+        if new:
+            self.source.stream(
+                {n: [v[i] for i in new] for n, v in columns.items()}, rollover=_POINTS
+            )
+            self._times.extend(times[i] for i in new)
+
+
+class Charts:
+    """One session's charts."""
+
+    def __init__(self) -> None:
+        self._stack = _Live(series.stack([], []))
+        self._price = _Live(series.prices([], {code: [] for code in nem.NEM_REGIONS}))
+        self._x = DataRange1d(
+            follow="end", follow_interval=_DAY_MS, range_padding=0.0, default_span=_DAY_MS
+        )
+        self._line = Span(dimension="height", line_width=1)
+        self.stack = self._draw_stack()
+        self.price = self._draw_price()
+
+    def _figure(self, testid: str, label: str) -> figure:
+        plot = figure(
+            x_range=self._x, x_axis_type="datetime", sizing_mode="stretch_both", min_height=150,
+            min_border_left=58, min_border_right=8, min_border_top=6,
+            tools=[PanTool(dimensions="width"), WheelZoomTool(dimensions="width"), ResetTool(),
+                   CrosshairTool(overlay=self._line)],
+            html_attributes={"role": "img", "aria-label": label, "data-testid": testid},
+        )  # fmt: skip
+        settle(plot)
+        plot.xgrid.visible = False
+        return plot
+
+    def _draw_stack(self) -> figure:
+        plot = self._figure("stack", "Generation by fuel and demand over 24 hours")
+        plot.yaxis.axis_label = "MW"
+        plot.yaxis.formatter = NumeralTickFormatter(format="0,0")
+        self._areas = {}
+        for ids, edge in ((series.ABOVE, "top"), (series.BELOW, "low")):
+            beneath = "zero"
+            for group in ids:
+                area = plot.varea("t", beneath, f"{group}_{edge}", source=self._stack.source)
+                area.nonselection_glyph = area.muted_glyph = None
+                self._areas[group, edge] = area
+                beneath = f"{group}_{edge}"
+        self._demand = plot.line("t", "demand", source=self._stack.source, line_width=2)
+        self._demand.nonselection_glyph = self._demand.muted_glyph = None
+        plot.add_tools(
+            HoverTool(
+                renderers=[self._demand],
+                mode="vline",
+                tooltips=[
+                    ("NEM time", "@t{%a %H:%M}"),
+                    ("generation", "@generation{0,0} MW"),
+                    ("demand", "@demand{0,0} MW"),
+                ],
+                formatters={"@t": "datetime"},
+            )
+        )
+        return plot
+
+    def _draw_price(self) -> figure:
+        plot = self._figure("price", "Price by region over 24 hours")
+        plot.yaxis.axis_label = "$/MWh"
+        ticks: dict[float | str, str | BaseText] = {
+            series.bend(float(price)): numbers.grouped(price) for price in _PRICE_TICKS
+        }
+        plot.yaxis.ticker = FixedTicker(ticks=list(ticks))
+        plot.yaxis.major_label_overrides = ticks
+        self._prices = {}
+        for code in nem.NEM_REGIONS:
+            line = plot.line("t", f"{code}_y", source=self._price.source, line_width=1.6)
+            line.nonselection_glyph = line.muted_glyph = None
+            self._prices[code] = line
+        labels = [(nem.REGION_BY_CODE[c].label, f"$@{c}{{0,0.00}}") for c in nem.NEM_REGIONS]
+        plot.add_tools(
+            HoverTool(
+                renderers=[self._prices["NSW1"]],
+                mode="vline",
+                tooltips=[("NEM time", "@t{%a %H:%M}"), *labels],
+                formatters={"@t": "datetime"},
+            )
+        )
+        return plot
+
+    def paint(self, palette: Palette, scope: str) -> None:
+        """Take a theme's colours; the price of a chosen region stands out."""
+        for plot in (self.stack, self.price):
+            paint(plot, palette)
+        self._line.line_color = palette.muted
+        for (group, edge), area in self._areas.items():
+            area.glyph.fill_color = palette.fuel(group)
+            area.glyph.fill_alpha = 0.92 if edge == "top" else 0.6
+        self._demand.glyph.line_color = palette.ink
+        for code, line in self._prices.items():
+            line.glyph.line_color = palette.regions[code]
+            line.glyph.line_alpha = 1.0 if scope in {nem.NETWORK, code} else 0.25
+            line.glyph.line_width = 2.6 if scope == code else 1.6
+
+    def show(self, store: Store, scope: str) -> None:
+        """Draw a scope's whole history."""
+        times = list(store.times)
+        self._stack.replace(times, series.stack(times, store.rows(scope)))
+        self._price.replace(times, series.prices(times, _by_region(store, times)))
+        self._summarise(store, scope)
+
+    def refresh(self, store: Store, scope: str, times: Sequence[datetime]) -> None:
+        """Stream the intervals that are new, patch those that changed."""
+        if not times:
+            return
+        if not (self._stack.fits(times) and self._price.fits(times)):
+            self.show(store, scope)
+            return
+        self._stack.update(times, series.stack(times, store.rows(scope, times)))
+        self._price.update(times, series.prices(times, _by_region(store, times)))
+        self._summarise(store, scope)
+
+    def _summarise(self, store: Store, scope: str) -> None:
+        moment = store.shown_time
+        if moment is None:
+            return
+        row = store.row(moment, scope)
+        fuels = ", ".join(
+            f"{nem.FUEL_GROUP_BY_ID[group].label} {numbers.megawatts(mw)}"
+            for group, mw in sorted(row.fuel.items(), key=lambda item: -item[1])
+            if group in nem.FUEL_GROUP_BY_ID
+        )
+        at = f"at {numbers.clock(moment)} NEM time"
+        _describe(self.stack, f"Generation by fuel in {scope} {at}: {fuels}; demand {numbers.megawatts(row.demand)}")  # fmt: skip
+        prices = ", ".join(
+            f"{nem.REGION_BY_CODE[code].label} {numbers.dollars(store.row(moment, code).price)}"
+            for code in nem.NEM_REGIONS
+        )
+        _describe(self.price, f"Price by region {at}, $/MWh: {prices}")
+
+
+def _describe(plot: figure, text: str) -> None:
+    attributes: Mapping[str, str] = plot.html_attributes
+    plot.html_attributes = {**attributes, "aria-label": text}
+
+
+def _by_region(store: Store, times: Sequence[datetime]) -> dict[str, Sequence[Row]]:
+    return {code: store.rows(code, times) for code in nem.NEM_REGIONS}

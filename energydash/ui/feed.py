@@ -1,0 +1,99 @@
+"""One WebSocket client for the whole process: it fills the store, and comes back for ever."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+
+import msgspec
+from tornado.httpclient import HTTPClientError, HTTPRequest
+from tornado.websocket import WebSocketClientConnection, WebSocketClosedError, websocket_connect
+
+from energydash import schema
+from energydash.config import UiSettings
+from energydash.errors import ConfigError
+from energydash.ui.store import Store
+
+logger = logging.getLogger(__name__)
+
+_CONNECT_WITHIN_S = 5.0
+# The server says `status` every second: three of them missing is a dead line.
+_SILENCE_S = 3.5
+_PAUSES_S = (0.2, 0.5, 1.0, 2.0, 4.0)
+_MAX_FRAME_BYTES = 32 * 1024 * 1024
+_UNAUTHORISED = (401, 403)
+_POLICY = 1008
+
+
+async def run(settings: UiSettings, store: Store, wake: Callable[[], None]) -> None:
+    """Keep the store filled until cancelled; `wake` is called after each change.
+
+    Raises:
+        ConfigError: the backend's address makes no sense.
+    """
+    attempts = 0
+    while True:
+        try:
+            await _listen(settings, store, wake)
+            attempts = 0
+        except ValueError as exc:
+            raise ConfigError(f"--backend {settings.backend} is no WebSocket address") from exc
+        except (OSError, HTTPClientError, WebSocketClosedError, TimeoutError) as exc:
+            level = logging.INFO if attempts else logging.WARNING
+            logger.log(level, "the server at %s: %s", settings.backend, _reason(exc))
+        if store.connected:
+            attempts = 0
+        store.link(connected=False)
+        wake()
+        pause = _PAUSES_S[min(attempts, len(_PAUSES_S) - 1)]
+        attempts += 1
+        await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 (jitter)
+
+
+def _reason(exc: Exception) -> str:
+    if isinstance(exc, HTTPClientError) and exc.code in _UNAUTHORISED:
+        return "it refuses us: give the server's --token to `energydash ui` too"
+    return str(exc) or type(exc).__name__
+
+
+async def _listen(settings: UiSettings, store: Store, wake: Callable[[], None]) -> None:
+    connection = await _connect(settings)
+    try:
+        while True:
+            async with asyncio.timeout(_SILENCE_S):
+                message = await connection.read_message()
+            if message is None:
+                if connection.close_code == _POLICY:
+                    logger.warning(
+                        "the server refuses us: give its --token to `energydash ui` too"
+                    )
+                return
+            _take(message, store)
+            wake()
+    finally:
+        connection.close()
+
+
+async def _connect(settings: UiSettings) -> WebSocketClientConnection:
+    token = settings.token
+    request = HTTPRequest(settings.backend, connect_timeout=_CONNECT_WITHIN_S)
+    async with asyncio.timeout(_CONNECT_WITHIN_S):
+        return await websocket_connect(
+            request,
+            subprotocols=[f"bearer.{token.reveal()}"] if token else None,
+            max_message_size=_MAX_FRAME_BYTES,
+        )
+
+
+def _take(message: str | bytes, store: Store) -> None:
+    """Apply a frame; one that this version does not know is passed over."""
+    try:
+        frame = schema.decode_server_frame.decode(message)
+    except msgspec.MsgspecError as exc:
+        logger.debug("a frame is not understood: %s", exc)
+        return
+    if isinstance(frame, schema.Hello):
+        store.link(connected=True)
+    elif isinstance(frame, schema.ErrorFrame):
+        logger.warning("the server says: %s", frame.detail)
+    store.apply(frame)

@@ -1,0 +1,123 @@
+"""Numbers as people read them: units, thin spaces, signs. Pure."""
+
+from datetime import datetime
+
+import msgspec
+
+from energydash import nem
+from energydash.ui.store import Row
+
+THIN = "\u202f"
+MINUS = "\u2212"
+NONE = "–"
+
+_POINTS = 72
+
+
+def grouped(value: float, decimals: int = 0) -> str:
+    """Give a number with thin spaces between thousands and a real minus sign."""
+    text = f"{abs(value):,.{decimals}f}".replace(",", THIN)
+    sign = MINUS if value < 0 and text.strip("0.") else ""
+    return f"{sign}{text}"
+
+
+def megawatts(value: float | None) -> str:
+    """Give MW; small stations keep one decimal."""
+    if value is None:
+        return NONE
+    return f"{grouped(value, 1 if abs(value) < 10 else 0)}{THIN}MW"  # noqa: PLR2004
+
+
+def dollars(value: float | None) -> str:
+    """Give $/MWh with its sign before the dollar."""
+    if value is None:
+        return NONE
+    sign = MINUS if value < 0 else ""
+    decimals = 2 if abs(value) < 1000 else 0  # noqa: PLR2004
+    return f"{sign}${grouped(abs(value), decimals)}"
+
+
+def share(value: float | None) -> str:
+    """Give a share (0 to 1) as a percentage."""
+    return NONE if value is None else f"{value * 100:.1f}{THIN}%"
+
+
+def intensity(value: float | None) -> str:
+    """Give t CO2 for each MWh."""
+    return NONE if value is None else f"{value:.2f}{THIN}t/MWh"
+
+
+def flow(value: float | None) -> str:
+    """Give net import in words: the direction does not hang on a sign."""
+    if value is None:
+        return NONE
+    if abs(value) < 1:
+        return f"balanced, 0{THIN}MW"
+    return f"{'imports' if value > 0 else 'exports'} {megawatts(abs(value))}"
+
+
+def clock(moment: datetime | None) -> str:
+    """Give the time of day in NEM time."""
+    return NONE if moment is None else f"{moment.astimezone(nem.NEM_ZONE):%H:%M}"
+
+
+class Card(msgspec.Struct, frozen=True, kw_only=True):
+    """One scope's numbers as text, and a day of its demand for a sparkline (MW, oldest first)."""
+
+    scope: str
+    label: str
+    name: str
+    demand: str
+    price: str
+    negative_price: bool
+    generation: str
+    renewable: str
+    intensity: str
+    flow: str
+    spark: tuple[float | None, ...]
+
+
+def card(scope: str, row: Row, history: list[Row]) -> Card:
+    """Give a scope's card for one interval; `history` draws its sparkline."""
+    region = nem.REGION_BY_CODE.get(scope)
+    step = max(1, len(history) // _POINTS)
+    return Card(
+        scope=scope,
+        label=region.label if region else scope,
+        name=region.name if region else "National Electricity Market",
+        demand=megawatts(row.demand),
+        price=dollars(row.price),
+        negative_price=row.price is not None and row.price < 0,
+        generation=megawatts(row.generation),
+        renewable=share(row.renewable_share),
+        intensity=intensity(row.emissions_intensity),
+        flow=flow(row.net_import),
+        spark=tuple(each.demand for each in history[::step]),
+    )
+
+
+class FuelRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A fuel group's line: MW as text and its share of what is generated, 0 to 1 (None for storage and loads)."""
+
+    id: str
+    label: str
+    power: str
+    share: float | None
+
+
+def fuel_rows(row: Row) -> list[FuelRow]:
+    """Give every fuel group, the top of the stack first; one without a value shows a dash."""
+    made = row.generation or 0.0
+    rows = []
+    for group in reversed(nem.FUEL_GROUPS):
+        power = row.fuel.get(group.id)
+        counts = not (group.storage or group.load) and power is not None and made > 0
+        rows.append(
+            FuelRow(
+                id=group.id,
+                label=group.label,
+                power=megawatts(power),
+                share=max(power, 0.0) / made if counts and power is not None else None,
+            )
+        )
+    return rows

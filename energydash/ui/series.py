@@ -1,0 +1,72 @@
+"""What the charts draw, as columns. Pure; the x axis is NEM time, because a chart's axis knows no zone."""
+
+import math
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from energydash import nem
+from energydash.ui.store import Row
+
+NAN = math.nan
+
+ABOVE = tuple(group.id for group in nem.FUEL_GROUPS if not group.load)
+BELOW = tuple(group.id for group in nem.FUEL_GROUPS if group.load or group.storage)
+
+Columns = dict[str, list[float]]
+
+_LINEAR_TO = 300.0
+_DECADE = 150.0
+
+
+def wall_ms(moment: datetime) -> float:
+    """Give milliseconds whose UTC reading is the time of day in NEM time."""
+    local = moment.astimezone(nem.NEM_ZONE).replace(tzinfo=UTC)
+    return local.timestamp() * 1000
+
+
+def stack(times: Sequence[datetime], rows: Sequence[Row]) -> Columns:
+    """Give the edges of every fuel's area, MW: generation piles up from zero, loads pile down.
+
+    An interval that nobody reported is a gap (NaN), not a zero. A battery is above while it discharges and below
+    while it charges. A generator's own use at rest (slightly negative) is drawn as zero.
+    """
+    columns: Columns = {"t": [wall_ms(moment) for moment in times]}
+    for name in [f"{group}_top" for group in ABOVE] + [f"{group}_low" for group in BELOW]:
+        columns[name] = []
+    columns["zero"] = []
+    for row in rows:
+        known = bool(row.fuel)
+        columns["zero"].append(0.0 if known else NAN)
+        height = depth = 0.0
+        for group in ABOVE:
+            height += max(row.fuel.get(group, 0.0), 0.0)
+            columns[f"{group}_top"].append(height if known else NAN)
+        for group in BELOW:
+            depth += min(row.fuel.get(group, 0.0), 0.0)
+            columns[f"{group}_low"].append(depth if known else NAN)
+    columns["demand"] = [_nan(row.demand) for row in rows]
+    columns["generation"] = [_nan(row.generation) for row in rows]
+    return columns
+
+
+def prices(times: Sequence[datetime], by_region: dict[str, Sequence[Row]]) -> Columns:
+    """Give each region's price, $/MWh, and its place on the bent axis (`<region>_y`)."""
+    columns: Columns = {"t": [wall_ms(moment) for moment in times]}
+    for region, rows in by_region.items():
+        columns[region] = [_nan(row.price) for row in rows]
+        columns[f"{region}_y"] = [bend(price) for price in columns[region]]
+    return columns
+
+
+def bend(price: float) -> float:
+    """Give a price's place on an axis that is linear to ±300 $/MWh and logarithmic beyond.
+
+    So -1,000 and 17,500 fit into one picture in which ordinary prices stay readable.
+    """
+    if math.isnan(price) or abs(price) <= _LINEAR_TO:
+        return price
+    return math.copysign(_LINEAR_TO + _DECADE * math.log10(abs(price) / _LINEAR_TO), price)
+
+
+def _nan(value: float | None) -> float:
+    return NAN if value is None else value

@@ -1,0 +1,210 @@
+"""What the process knows of the grid: one writer (the feed), many readers (the sessions). Pure.
+
+Every change gets a version; a session remembers the last one it has drawn and asks for what came after it.
+"""
+
+from bisect import insort
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+import msgspec
+
+from energydash import nem, schema
+
+HISTORY = timedelta(hours=24)
+"""How much event time is kept for the charts."""
+
+FRESH = timedelta(minutes=30)
+"""A station's value older than this, counted from the newest interval, is no longer its present one."""
+
+_LATELY = 12
+_FIELDS = (
+    "demand",
+    "price",
+    "generation",
+    "emissions",
+    "renewable_share",
+    "emissions_intensity",
+    "net_import",
+)
+
+
+class Stage(StrEnum):
+    """Where the road to the page is broken, seen from here backwards."""
+
+    LIVE = "live"
+    CONNECTING = "connecting"
+    SERVER = "server"
+    BROKER = "broker"
+    PUBLISHER = "publisher"
+    WAITING = "waiting"
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """A station's newest value: MW, t CO2 in the interval, and when this store learnt it (a version)."""
+
+    event_time: datetime
+    power: float | None
+    emissions: float | None
+    version: int
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """A scope in one interval, as in `schema.ScopeSeries`; `fuel` is MW by fuel group id."""
+
+    fuel: dict[str, float]
+    demand: float | None = None
+    price: float | None = None
+    generation: float | None = None
+    emissions: float | None = None
+    renewable_share: float | None = None
+    emissions_intensity: float | None = None
+    net_import: float | None = None
+    reporting: int = 0
+
+
+_NOTHING = Row(fuel={})
+
+
+class Store:
+    """The newest value of every station, a day of every scope, and the state of the road."""
+
+    def __init__(self) -> None:
+        self.version = 0
+        self.catalogue_version = 0
+        self.source = ""
+        self.simulated = False
+        self.facilities: tuple[schema.FacilityInfo, ...] = ()
+        self.readings: dict[str, Reading] = {}
+        self.times: list[datetime] = []
+        self.status: schema.Status | None = None
+        self.connected = False
+        self.ever_connected = False
+        self._rows: dict[datetime, dict[str, Row]] = {}
+        self._row_versions: dict[datetime, int] = {}
+
+    # --- the feed writes -----------------------------------------------------------------------------
+
+    def link(self, *, connected: bool) -> None:
+        """Note whether the server can be heard."""
+        if connected != self.connected:
+            self.connected = connected
+            self.ever_connected |= connected
+            self.version += 1
+
+    def apply(self, frame: schema.ServerFrame) -> None:
+        """Take in one frame of the server."""
+        self.version += 1
+        match frame:
+            case schema.InitialData():
+                self._begin(frame)
+                self._take(frame.values)
+            case schema.FacilityUpdate():
+                self._take(frame.values)
+            case schema.InitialCharts() | schema.ChartsUpdate():
+                self._take_rows(frame.times, frame.scopes)
+            case schema.Status():
+                self.status = frame
+
+    def _begin(self, frame: schema.InitialData) -> None:
+        """Start from a snapshot; a server that came back lost its past, but this store need not."""
+        if (frame.source, frame.simulated) != (self.source, self.simulated):
+            self.readings, self.times = {}, []
+            self._rows, self._row_versions = {}, {}
+            self.source, self.simulated = frame.source, frame.simulated
+        if frame.facilities and frame.facilities != self.facilities:
+            self.facilities = frame.facilities
+            self.catalogue_version = self.version
+
+    def _take(self, values: schema.FacilityValues) -> None:
+        for code, at, power, emissions in zip(
+            values.facility_id, values.at, values.power, values.emissions, strict=True
+        ):
+            moment = values.times[at]
+            known = self.readings.get(code)
+            if known is None or moment >= known.event_time:
+                self.readings[code] = Reading(moment, power, emissions, self.version)
+
+    def _take_rows(
+        self, times: tuple[datetime, ...], scopes: tuple[schema.ScopeSeries, ...]
+    ) -> None:
+        for i, moment in enumerate(times):
+            if moment not in self._rows:
+                insort(self.times, moment)
+            self._rows[moment] = {each.scope: _row(each, i) for each in scopes}
+            self._row_versions[moment] = self.version
+        while self.times and self.times[0] <= self.times[-1] - HISTORY:
+            gone = self.times.pop(0)
+            del self._rows[gone], self._row_versions[gone]
+
+    # --- the sessions read ---------------------------------------------------------------------------
+
+    @property
+    def event_time(self) -> datetime | None:
+        """The newest interval."""
+        return self.times[-1] if self.times else None
+
+    @property
+    def shown_time(self) -> datetime | None:
+        """The newest interval with at least half the stations of the fullest lately: the one to sum up."""
+        lately = self.times[-_LATELY:]
+        counts = {moment: self.row(moment, nem.NETWORK).reporting for moment in lately}
+        enough = max(counts.values(), default=0) / 2
+        return next((m for m in reversed(lately) if counts[m] >= enough), None)
+
+    def row(self, moment: datetime, scope: str) -> Row:
+        """Give a scope's interval; all None where nothing is known."""
+        return self._rows.get(moment, {}).get(scope, _NOTHING)
+
+    def rows(self, scope: str, times: Iterable[datetime] | None = None) -> list[Row]:
+        """Give a scope's intervals, oldest first."""
+        return [self.row(moment, scope) for moment in (self.times if times is None else times)]
+
+    def times_changed(self, after: int) -> list[datetime]:
+        """Give the intervals that changed after a version, oldest first."""
+        return [moment for moment in self.times if self._row_versions[moment] > after]
+
+    def changed(self, after: int) -> list[str]:
+        """Give the stations whose value changed after a version."""
+        return [code for code, reading in self.readings.items() if reading.version > after]
+
+    def current(self, code: str) -> Reading | None:
+        """Give a station's present value; None where it has none or an old one."""
+        reading = self.readings.get(code)
+        newest = self.event_time
+        if reading is None or newest is None or newest - reading.event_time > FRESH:
+            return None
+        return reading
+
+    def stage(self) -> Stage:
+        """Say where the road is broken, or that it is not."""
+        if not self.connected:
+            return Stage.SERVER if self.ever_connected else Stage.CONNECTING
+        if self.status is None:
+            return Stage.CONNECTING
+        if self.status.broker != "connected":
+            return Stage.BROKER
+        if self.status.publisher == "stale":
+            return Stage.PUBLISHER
+        if self.status.publisher != "live":
+            return Stage.WAITING
+        return Stage.LIVE
+
+
+def _row(series: schema.ScopeSeries, i: int) -> Row:
+    fuel = {group: mw for group, values in series.fuel.items() if (mw := values[i]) is not None}
+    return Row(
+        fuel=fuel,
+        reporting=series.reporting[i] if series.reporting else 0,
+        **{name: _at(getattr(series, name), i) for name in _FIELDS},
+    )
+
+
+def _at(values: tuple[float | None, ...], i: int) -> float | None:
+    return values[i] if values else None
+
+
+def scopes() -> tuple[str, ...]:
+    """Give what can be looked at: the network, then its regions."""
+    return (nem.NETWORK, *nem.NEM_REGIONS)

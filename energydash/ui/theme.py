@@ -1,0 +1,131 @@
+"""Colours of both themes, and how a figure is painted with them."""
+
+from typing import Literal
+
+import msgspec
+from bokeh.models import DatetimeAxis, Plot
+from bokeh.plotting import figure
+
+from energydash import nem
+
+Mode = Literal["light", "dark"]
+
+FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif"
+
+
+class Palette(msgspec.Struct, frozen=True, kw_only=True):
+    """One theme; CSS has the same under the same names."""
+
+    page: str
+    panel: str
+    ink: str
+    muted: str
+    line: str
+    sea: str
+    land: str
+    border: str
+    accent: str
+    no_data: str
+    regions: dict[str, str]
+    dark: bool
+
+    def fuel(self, group: str) -> str:
+        """Give a fuel group's colour."""
+        known = nem.FUEL_GROUP_BY_ID.get(group, nem.FUEL_GROUP_BY_ID["other"])
+        return known.colour_dark if self.dark else known.colour
+
+
+PALETTES: dict[Mode, Palette] = {
+    "light": Palette(
+        page="#f3f4f6",
+        panel="#ffffff",
+        ink="#1b1f24",
+        muted="#59626e",
+        line="#dde1e6",
+        sea="#e9eff4",
+        land="#fbfaf7",
+        border="#b9c0c9",
+        accent="#0b62b8",
+        no_data="#a9b0ba",
+        regions={
+            "QLD1": "#8a2f8f",
+            "NSW1": "#0f6fc6",
+            "VIC1": "#12306b",
+            "SA1": "#c8372d",
+            "TAS1": "#11805c",
+        },
+        dark=False,
+    ),
+    "dark": Palette(
+        page="#0f1216",
+        panel="#171b21",
+        ink="#e8ebef",
+        muted="#9aa4b1",
+        line="#2a313a",
+        sea="#11161c",
+        land="#1f252d",
+        border="#414b57",
+        accent="#6cb2ff",
+        no_data="#5c6672",
+        regions={
+            "QLD1": "#d98be0",
+            "NSW1": "#5fb0ff",
+            "VIC1": "#a8b9f0",
+            "SA1": "#ff8a7f",
+            "TAS1": "#4fd0a2",
+        },
+        dark=True,
+    ),
+}
+
+
+def css() -> str:
+    """Give both themes as CSS variables: the system's choice, unless the page says its own."""
+    light, dark = (_variables(PALETTES[mode]) for mode in ("light", "dark"))
+    return (
+        f":root{{color-scheme:light;{light}}}"
+        f"@media (prefers-color-scheme:dark){{:root{{color-scheme:dark;{dark}}}}}"
+        f":root[data-theme=light]{{color-scheme:light;{light}}}"
+        f":root[data-theme=dark]{{color-scheme:dark;{dark}}}"
+    )
+
+
+def _variables(palette: Palette) -> str:
+    plain = ("page", "panel", "ink", "muted", "line", "sea", "land", "border", "accent")
+    own = [f"--{name}:{getattr(palette, name)}" for name in plain]
+    own.append(f"--no-data:{palette.no_data}")
+    own += [f"--fuel-{group.id}:{palette.fuel(group.id)}" for group in nem.FUEL_GROUPS]
+    own += [f"--region-{code}:{colour}" for code, colour in palette.regions.items()]
+    return ";".join(own)
+
+
+def paint(plot: Plot, palette: Palette) -> None:
+    """Give a figure's ground, grid and axes their colours."""
+    plot.background_fill_color = palette.panel
+    plot.border_fill_color = palette.panel
+    plot.outline_line_color = None
+    for grid in (*plot.xgrid, *plot.ygrid):
+        grid.grid_line_color = palette.line
+    for axis in (*plot.xaxis, *plot.yaxis):
+        axis.axis_line_color = palette.line
+        axis.major_tick_line_color = palette.line
+        axis.major_label_text_color = palette.muted
+        axis.axis_label_text_color = palette.muted
+
+
+def settle(plot: figure) -> None:
+    """Give a figure what does not depend on colours: type, thin lines, no logo."""
+    plot.toolbar.logo = None
+    plot.toolbar.autohide = True
+    for axis in (*plot.xaxis, *plot.yaxis):
+        axis.major_label_text_font = FONT
+        axis.axis_label_text_font = FONT
+        axis.major_label_text_font_size = "11px"
+        axis.axis_label_text_font_size = "11px"
+        axis.axis_label_text_font_style = "normal"
+        axis.minor_tick_line_color = None
+        if isinstance(axis, DatetimeAxis):
+            axis.formatter.hours = "%H:%M"
+            axis.formatter.minutes = "%H:%M"
+            axis.formatter.hourmin = "%H:%M"
+            axis.formatter.days = "%a %d %b"
