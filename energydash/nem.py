@@ -24,7 +24,7 @@ NETWORK = "NEM"
 
 
 class Region(msgspec.Struct, frozen=True, kw_only=True):
-    """A market region: its code in the API, its names, and where its label sits (WGS 84 degrees)."""
+    """A market region: its code in the API, its names, and where its label sits, clear of its stations (WGS 84 degrees)."""
 
     code: str
     label: str
@@ -48,32 +48,32 @@ REGIONS: tuple[Region, ...] = (
         label="NSW",
         name="New South Wales",
         network="NEM",
-        latitude=-32.3,
-        longitude=146.8,
+        latitude=-31.3,
+        longitude=144.6,
     ),
     Region(
         code="VIC1",
         label="VIC",
         name="Victoria",
         network="NEM",
-        latitude=-37.0,
-        longitude=144.3,
+        latitude=-39.5,
+        longitude=141.6,
     ),
     Region(
         code="SA1",
         label="SA",
         name="South Australia",
         network="NEM",
-        latitude=-31.0,
-        longitude=136.0,
+        latitude=-29.6,
+        longitude=135.0,
     ),
     Region(
         code="TAS1",
         label="TAS",
         name="Tasmania",
         network="NEM",
-        latitude=-42.1,
-        longitude=146.6,
+        latitude=-42.3,
+        longitude=150.4,
     ),
     Region(
         code="WEM",

@@ -6,6 +6,7 @@ Each part is an `energydash` command in a process of its own, so that one crash 
 """
 
 import asyncio
+import json
 import logging
 import socket
 import sys
@@ -14,6 +15,7 @@ import webbrowser
 from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
+from urllib.request import urlopen
 
 import msgspec
 
@@ -38,6 +40,10 @@ _API_ROUND_S = 45 * 60.0
 
 _READY_WITHIN_S = 60.0
 _POLL_S = 0.1
+_FILLED_WITHIN_S = 30.0
+_HEALTH_WITHIN_S = 2.0
+# The last intervals of the real API may be missing still.
+_PAST_REACHES = timedelta(minutes=30)
 
 
 class Clock(msgspec.Struct, frozen=True):
@@ -215,11 +221,32 @@ async def _answers(host: str, port: int, what: str) -> None:
         ) from None
 
 
+async def _filled(plan: Plan) -> None:
+    """Wait until the server holds the past, so that the page opens with a day; a slow feed must not hide it."""
+    since = plan.clock.origin - _PAST_REACHES
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_FILLED_WITHIN_S):
+            while True:
+                if await asyncio.to_thread(_has_reached, plan.settings.server_port, since):
+                    return
+                await asyncio.sleep(_POLL_S)
+
+
+def _has_reached(port: int, since: datetime) -> bool:
+    try:
+        with urlopen(f"http://{_LOOPBACK}:{port}/health", timeout=_HEALTH_WITHIN_S) as answer:
+            event_time = json.load(answer)["event_time"]
+    except OSError:
+        return False
+    return event_time is not None and datetime.fromisoformat(event_time) >= since
+
+
 async def _greet(plan: Plan) -> None:
     """Say where the page is, once it answers."""
     settings = plan.settings
     host = _LOOPBACK if settings.host in {"0.0.0.0", "::"} else settings.host  # noqa: S104
     await _answers(host, settings.port, "dashboard")
+    await _filled(plan)
     url = f"http://{host}:{settings.port}"
     if not settings.quiet:
         grid = "the simulated grid" if plan.simulated else "the live grid"

@@ -68,7 +68,7 @@ class Fanout:
         self._recent: deque[tuple[int, Sequence[schema.ServerFrame]]] = deque(
             maxlen=_REMEMBERED_TICKS
         )
-        self._snapshots: dict[schema.Subscribe, tuple[int, Texts]] = {}
+        self._snapshots: dict[schema.Subscribe, tuple[tuple[int, int], Texts]] = {}
         self._status: schema.Status | None = None
 
     def join(self, client: Client) -> None:
@@ -96,20 +96,18 @@ class Fanout:
 
     def snapshot(self, wish: schema.Subscribe) -> Texts:
         """Give the whole of a view, encoded once for each change."""
+        hub = self.hub
+        # The tick counts too: it makes sums anew that a snapshot before it took as they were.
+        moment = (hub.version, hub.seq)
         cached = self._snapshots.get(wish)
-        if cached is None or cached[0] != self.hub.version:
-            hub = self.hub
-            whole = (
-                hub.initial_data(),
-                hub.initial_market(),
-                hub.initial_charts(),
-                self.status(),
-            )
-            cached = (hub.version, self._texts(whole, wish))
+        if cached is None or cached[0] != moment:
+            whole = (hub.initial_data(), hub.initial_market(), hub.initial_charts())
+            cached = (moment, self._texts(whole, wish))
             if len(self._snapshots) >= _SNAPSHOTS_KEPT:
                 self._snapshots.clear()
             self._snapshots[wish] = cached
-        return cached[1]
+        # The status is always the present one: it changes without any record.
+        return (*cached[1], self._text(self.status()))
 
     def status(self) -> schema.Status:
         """Give the road's state."""

@@ -5,7 +5,7 @@ interval: a late or revised value replaces the earlier one, whatever the order o
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from energydash import nem, schema
@@ -18,6 +18,7 @@ _STALE_INTERVALS = 3
 _INTERVALS_A_TICK = 40
 
 MarketKey = tuple[str, str, str | None]
+_Timed = schema.FacilityRecord | schema.MarketRecord
 
 
 def _wall() -> datetime:
@@ -32,7 +33,9 @@ class Hub:
     ) -> None:
         self._history = history
         self._clock = clock
-        self.seq = 0
+        # A reader that resumes with a number from before a restart must find it too old: at fewer than
+        # a thousand ticks a second, no earlier hub has come as far as this one begins.
+        self.seq = int(clock().timestamp() * 1000)
         self.version = 0
         self.info: dict[str, schema.FacilityInfo] = {}
         self.source = ""
@@ -70,38 +73,34 @@ class Hub:
 
     def facilities(self, records: list[schema.FacilityRecord]) -> None:
         """Take values of facilities, in any order."""
-        self._arrived("facility", len(records))
+        self._arrived("facility", records)
         for record in records:
+            known = self.newest.get(record.facility_id)
+            if _is_news(record, known):
+                self.newest[record.facility_id] = record
+                self._changed.add(record.facility_id)
             if self._is_too_old(record.event_time):
                 continue
             cell = self._cells.setdefault(record.event_time, {})
-            if cell.get(record.facility_id) == record:
-                continue
-            cell[record.facility_id] = record
-            self._changed_times.add(record.event_time)
-            known = self.newest.get(record.facility_id)
-            if known is None or record.event_time >= known.event_time:
-                self.newest[record.facility_id] = record
-                self._changed.add(record.facility_id)
-        self._advance(record.event_time for record in records)
+            if cell.get(record.facility_id) != record:
+                cell[record.facility_id] = record
+                self._changed_times.add(record.event_time)
 
     def market(self, records: list[schema.MarketRecord]) -> None:
         """Take values of the market, in any order."""
-        self._arrived("market", len(records))
+        self._arrived("market", records)
         for record in records:
-            if self._is_too_old(record.event_time):
-                continue
             key = (record.network_code, record.metric, record.network_region)
-            cell = self._market_cells.setdefault(record.event_time, {})
-            if key in cell and cell[key] == record.value:
-                continue
-            cell[key] = record.value
-            self._changed_times.add(record.event_time)
             known = self.newest_market.get(key)
-            if known is None or record.event_time >= known.event_time:
+            if _is_news(record, known):
                 self.newest_market[key] = record
                 self._changed_market.add(key)
-        self._advance(record.event_time for record in records)
+            if self._is_too_old(record.event_time):
+                continue
+            cell = self._market_cells.setdefault(record.event_time, {})
+            if key not in cell or cell[key] != record.value:
+                cell[key] = record.value
+                self._changed_times.add(record.event_time)
 
     def broker_state(self, *, connected: bool) -> None:
         """Take note that the broker came or went."""
@@ -111,10 +110,12 @@ class Hub:
         """Count a dropped message."""
         self.counts[kind, cause] += 1
 
-    def _arrived(self, kind: str, count: int) -> None:
-        self.counts[kind, "taken"] += count
+    def _arrived(self, kind: str, records: Sequence[_Timed]) -> None:
+        self.counts[kind, "taken"] += len(records)
         self.last_record_at = self._clock()
         self.version += 1
+        # First, so that what is too old does not depend on how the records were split.
+        self._advance(record.event_time for record in records)
 
     def _is_too_old(self, moment: datetime) -> bool:
         return self.event_time is not None and moment <= self.event_time - self._history
@@ -211,10 +212,10 @@ class Hub:
                 metric=key[1],
                 network_region=key[2],
                 event_time=m,
-                value=value,
+                value=self._market_cells[m][key],
             )
             for m in sorted(self._market_cells)
-            for key, value in self._market_cells[m].items()
+            for key in _ordered(self._market_cells[m])
             if key[:2] == (network, metric)
         )
 
@@ -244,7 +245,10 @@ class Hub:
             for scope in {info.network, info.region}:
                 members.setdefault(scope, []).append((record, info.fueltech))
         market: dict[str, dict[str, float | None]] = {}
-        for (network, metric, region), value in self._market_cells.get(moment, {}).items():
+        values = self._market_cells.get(moment, {})
+        # In order, because a network and its only region can have the same name.
+        for network, metric, region in _ordered(values):
+            value = values[network, metric, region]
             market.setdefault(region or network, {})[metric] = value
         return {
             scope: totals(
@@ -255,6 +259,11 @@ class Hub:
             )
             for scope in members.keys() | market.keys()
         }
+
+
+def _is_news(record: _Timed, known: _Timed | None) -> bool:
+    """Whether a record takes the place of the newest that is known; its age alone does not matter."""
+    return known is None or (record.event_time >= known.event_time and record != known)
 
 
 def _ordered(keys: Iterable[MarketKey]) -> list[MarketKey]:

@@ -1,5 +1,6 @@
 """REST: what the hub holds, for whoever asks once."""
 
+from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
@@ -15,10 +16,11 @@ _TEXT = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class Health(msgspec.Struct, frozen=True):
-    """Whether the server has a grid to show, and why not."""
+    """Whether the server has a grid to show, up to when, and why not."""
 
     ready: bool
     reason: str
+    event_time: datetime | None = None
 
 
 class FacilityNow(msgspec.Struct, frozen=True):
@@ -62,7 +64,7 @@ def health_of(fanout: Fanout) -> Health:
         return Health(ready=False, reason="the MQTT broker is not connected")
     if hub.event_time is None:
         return Health(ready=False, reason="no record has come yet")
-    return Health(ready=True, reason="ok")
+    return Health(ready=True, reason="ok", event_time=hub.event_time)
 
 
 def public_handlers(fanout: Fanout) -> list[HTTPRouteHandler]:

@@ -26,7 +26,6 @@ from energydash.ui.theme import Palette, paint, settle
 
 _DAY_MS = HISTORY.total_seconds() * 1000
 _POINTS = round(HISTORY / nem.INTERVAL)
-_PRICE_TICKS = (-1000, -300, -100, 0, 100, 200, 300, 1000, 5000, 17500)
 
 
 class _Live:
@@ -80,8 +79,8 @@ class Charts:
 
     def _figure(self, testid: str, label: str) -> figure:
         plot = figure(
-            x_range=self._x, x_axis_type="datetime", sizing_mode="stretch_both", min_height=150,
-            min_border_left=58, min_border_right=8, min_border_top=6,
+            x_range=self._x, x_axis_type="datetime", sizing_mode="stretch_both", min_height=120,
+            min_border_left=74, min_border_right=8, min_border_top=6,
             tools=[PanTool(dimensions="width"), WheelZoomTool(dimensions="width"), ResetTool(),
                    CrosshairTool(overlay=self._line)],
             html_attributes={"role": "img", "aria-label": label, "data-testid": testid},
@@ -121,11 +120,6 @@ class Charts:
     def _draw_price(self) -> figure:
         plot = self._figure("price", "Price by region over 24 hours")
         plot.yaxis.axis_label = "$/MWh"
-        ticks: dict[float | str, str | BaseText] = {
-            series.bend(float(price)): numbers.grouped(price) for price in _PRICE_TICKS
-        }
-        plot.yaxis.ticker = FixedTicker(ticks=list(ticks))
-        plot.yaxis.major_label_overrides = ticks
         self._prices = {}
         for code in nem.NEM_REGIONS:
             line = plot.line("t", f"{code}_y", source=self._price.source, line_width=1.6)
@@ -191,6 +185,17 @@ class Charts:
             for code in nem.NEM_REGIONS
         )
         _describe(self.price, f"Price by region {at}, $/MWh: {prices}")
+        self._label_prices()
+
+    def _label_prices(self) -> None:
+        """Label the price axis for what is drawn now; an unchanged range sends nothing."""
+        drawn = (p for code in nem.NEM_REGIONS for p in self._price.source.data[code])
+        ticks: dict[float | str, str | BaseText] = {
+            series.bend(price): numbers.grouped(price) for price in series.price_ticks(drawn)
+        }
+        if ticks != self.price.yaxis[0].major_label_overrides:
+            self.price.yaxis.ticker = FixedTicker(ticks=list(ticks))
+            self.price.yaxis.major_label_overrides = ticks
 
 
 def _describe(plot: figure, text: str) -> None:

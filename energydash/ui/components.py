@@ -1,12 +1,11 @@
 """The page's own parts: small ES modules that patch their text in place, so that nothing jumps or loses focus."""
 
-from pathlib import Path
-
 import param
 from panel.custom import JSComponent
 
-_ASSETS = Path(__file__).parent / "assets"
-_SHARED = (_ASSETS / "parts.css").read_text(encoding="utf-8")
+from energydash.ui import bundled
+
+_SHARED = bundled.text("parts.css")
 
 
 class StatusBar(JSComponent):
@@ -19,7 +18,7 @@ class StatusBar(JSComponent):
     facts = param.Dict(default={})
     theme = param.String(default="")
 
-    _esm = _ASSETS / "status.js"
+    _esm = bundled.FOLDER / "status.js"
     _stylesheets = [_SHARED]  # noqa: RUF012 (Panel's own form)
 
 
@@ -29,7 +28,7 @@ class Cards(JSComponent):
     cards = param.List(default=[])
     scope = param.String(default="")
 
-    _esm = _ASSETS / "cards.js"
+    _esm = bundled.FOLDER / "cards.js"
     _stylesheets = [_SHARED]  # noqa: RUF012
 
 
@@ -39,5 +38,5 @@ class FuelList(JSComponent):
     fuels = param.List(default=[])
     title = param.String(default="")
 
-    _esm = _ASSETS / "fuels.js"
+    _esm = bundled.FOLDER / "fuels.js"
     _stylesheets = [_SHARED]  # noqa: RUF012

@@ -9,9 +9,9 @@ import panel as pn
 from bokeh.plotting import figure
 
 from energydash import nem
-from energydash.ui import series
+from energydash.ui import bundled, series
 from energydash.ui.store import Row, Store
-from energydash.ui.theme import Palette, paint, settle
+from energydash.ui.theme import FONT, Palette, paint, settle
 
 _Value = Callable[[Row], float | None]
 
@@ -29,6 +29,7 @@ METRICS: dict[str, tuple[str, _Value]] = {
 AGAINST_TIME = "over time"
 DURATION = "duration curve"
 AGAINST_RENEWABLES = "against renewable share"
+_LOOKS = [bundled.text("widgets.css")]
 FORMS = (AGAINST_TIME, DURATION, AGAINST_RENEWABLES)
 
 
@@ -64,15 +65,23 @@ class Explore:
     def __init__(self, store: Store, palette: Palette) -> None:
         self._store = store
         self._palette = palette
-        self._metric = pn.widgets.Select(label="Metric", options=list(METRICS), width=190)
-        self._form = pn.widgets.RadioButtonGroup(label="Form", options=list(FORMS))
-        self._again = pn.widgets.Button(label="Redraw with the newest", width=190)
+        self._metric = pn.widgets.Select(
+            label="Metric", options=list(METRICS), width=190, stylesheets=_LOOKS
+        )
+        self._form = pn.widgets.RadioButtonGroup(
+            label="Form", options=list(FORMS), align="end", stylesheets=_LOOKS
+        )
+        self._again = pn.widgets.Button(
+            label="Take in the newest", width=150, align="end", stylesheets=_LOOKS
+        )
         self._pane = pn.pane.HoloViews(sizing_mode="stretch_both", min_height=300)
         for widget in (self._metric, self._form):
             widget.param.watch(lambda _: self.draw(), "value")
         self._again.on_click(lambda _: self.draw())
         self.view = pn.Column(
-            pn.Row(self._metric, self._form, self._again, margin=(8, 8, 0, 8)),
+            pn.FlexBox(
+                self._metric, self._form, self._again, margin=(44, 8, 0, 8), align_items="end"
+            ),
             self._pane,
             sizing_mode="stretch_both",
         )
@@ -126,3 +135,7 @@ class Explore:
             legend.background_fill_color = self._palette.panel
             legend.label_text_color = self._palette.ink
             legend.border_line_color = None
+            legend.title = ""
+            legend.orientation = "horizontal"
+            legend.label_text_font = FONT
+            legend.label_text_font_size = "12px"

@@ -2,9 +2,10 @@
 
 import math
 from functools import cache
-from importlib import resources
 
 import msgspec
+
+from energydash.ui import bundled
 
 _EARTH_RADIUS_M = 6_378_137.0
 
@@ -17,8 +18,7 @@ def states() -> dict[str, list[Ring]]:
 
     Natural Earth 1:50m, public domain.
     """
-    raw = resources.files("energydash.ui").joinpath("assets/states.json").read_bytes()
-    return msgspec.json.decode(raw, type=dict[str, list[Ring]])
+    return msgspec.json.decode(bundled.text("states.json"), type=dict[str, list[Ring]])
 
 
 def mercator(longitude: float, latitude: float) -> tuple[float, float]:

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
+import panel as pn
+from bokeh.core.properties import value
 from bokeh.models import (
     ColumnDataSource,
     HoverTool,
@@ -19,7 +21,7 @@ from bokeh.models import (
 from bokeh.plotting import figure
 
 from energydash import nem, schema
-from energydash.ui import geography, numbers
+from energydash.ui import bundled, geography, numbers
 from energydash.ui.store import Reading, Store
 from energydash.ui.theme import FONT, Palette, settle
 
@@ -35,6 +37,7 @@ _TOOLTIP = """
 <i style="background:@color"></i> @fuel<br>
 <strong>@shown</strong> of @capacity<br>@used</div>
 """
+_LEGEND_MW = (100.0, 500.0, 2500.0)
 _LIVE = (
     "shown",
     "used",
@@ -50,6 +53,25 @@ _LIVE = (
 def radius_px(power_mw: float) -> float:
     """Give a circle's radius: its area is proportional to |power|, down to the least that can be seen."""
     return max(LEAST_RADIUS_PX, FULL_RADIUS_PX * math.sqrt(abs(power_mw) / FULL_MW))
+
+
+def legend() -> str:
+    """Give the key to the circles as HTML; the sizes come from the function that draws them."""
+    edge = 2 * (FULL_RADIUS_PX + 1)
+    sizes = "".join(
+        f'<svg width="{2 * radius_px(mw) + 2:.0f}" height="{edge:.0f}">'
+        f'<circle cx="50%" cy="50%" r="{radius_px(mw):.1f}"/></svg>{numbers.megawatts(mw)} '
+        for mw in _LEGEND_MW
+    )
+    looks = "".join(
+        f'<svg width="14" height="14"><circle class="{look}" cx="7" cy="7" r="5"/></svg>{word} '
+        for look, word in (
+            ("rest", "at rest"),
+            ("load", "charging, pumping"),
+            ("none", "no data"),
+        )
+    )
+    return f'<div class="key">{sizes}</div><div class="key">{looks}</div>'
 
 
 class Mark(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,7 +154,7 @@ class Map:
             fill_alpha=0.35 if tiles else 1.0, nonselection_alpha=1.0,
         )  # fmt: skip
         self._names = plot.text(
-            "x", "y", "text", source=self._labels, text_font=FONT, text_font_size="12px", text_align="center",
+            "x", "y", "text", source=self._labels, text_font=value(FONT), text_font_size="12px", text_align="center",
             text_font_style="bold", text_baseline="middle", text_line_height=1.2, nonselection_text_alpha=1.0,
         )  # fmt: skip
         stations = plot.scatter(
@@ -148,6 +170,14 @@ class Map:
             TapTool(renderers=[stations], mode="replace"),
         )
         return plot
+
+    def view(self) -> pn.Column:
+        """Give the map with its legend on it."""
+        return pn.Column(
+            pn.pane.Bokeh(self.figure, sizing_mode="stretch_both"),
+            pn.pane.HTML(legend(), stylesheets=[bundled.text("legend.css")], margin=0),
+            sizing_mode="stretch_both",
+        )
 
     def paint(self, palette: Palette) -> None:
         """Take another theme's colours."""
@@ -219,7 +249,9 @@ class Map:
             reading,
             self._palette,
             in_scope=self._scope in {None, facility.region},
-            newest=reading is not None and reading.event_time == store.event_time,
+            newest=reading is not None
+            and store.event_time is not None
+            and reading.event_time >= store.event_time,
         )
 
     def _summarise(self, store: Store) -> None:

@@ -1,4 +1,4 @@
-"""Numbers as people read them: units, thin spaces, signs. Pure."""
+"""Numbers as people read them: units, thousands, signs. Pure."""
 
 from datetime import datetime
 
@@ -15,17 +15,17 @@ _POINTS = 72
 
 
 def grouped(value: float, decimals: int = 0) -> str:
-    """Give a number with thin spaces between thousands and a real minus sign."""
-    text = f"{abs(value):,.{decimals}f}".replace(",", THIN)
+    """Give a number with its thousands parted and a real minus sign."""
+    text = f"{abs(value):,.{decimals}f}"
     sign = MINUS if value < 0 and text.strip("0.") else ""
     return f"{sign}{text}"
 
 
 def megawatts(value: float | None) -> str:
-    """Give MW; small stations keep one decimal."""
+    """Give MW; what is small but not nothing keeps one decimal."""
     if value is None:
         return NONE
-    return f"{grouped(value, 1 if abs(value) < 10 else 0)}{THIN}MW"  # noqa: PLR2004
+    return f"{grouped(value, 1 if 0 < abs(value) < 10 else 0)}{THIN}MW"  # noqa: PLR2004
 
 
 def dollars(value: float | None) -> str:

@@ -5,7 +5,6 @@ import errno
 import logging
 import webbrowser
 from contextlib import suppress
-from pathlib import Path
 
 import panel as pn
 from bokeh.document import Document
@@ -15,7 +14,7 @@ from panel.io.resources import CDN_DIST, DIST_DIR
 from energydash import config
 from energydash.config import UiSettings
 from energydash.errors import PortInUseError
-from energydash.ui import feed
+from energydash.ui import bundled, feed
 from energydash.ui.session import Session, mode_from_cookie
 from energydash.ui.store import Store
 
@@ -106,7 +105,7 @@ def _server(settings: UiSettings, store: Store, audience: Audience) -> Server:
             websocket_origin=sorted(hosts) if config.is_loopback(settings.host) else "*",
             static_dirs={
                 CDN_DIST.strip("/"): str(DIST_DIR),
-                "assets": str(Path(__file__).parent / "assets"),
+                "assets": str(bundled.FOLDER),
             },
             unused_session_lifetime_milliseconds=_KEEP_UNUSED_MS,
         )

@@ -1,7 +1,7 @@
 """What the charts draw, as columns. Pure; the x axis is NEM time, because a chart's axis knows no zone."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from energydash import nem
@@ -16,6 +16,9 @@ Columns = dict[str, list[float]]
 
 _LINEAR_TO = 300.0
 _DECADE = 150.0
+_STEPS = (10, 20, 50, 100, 300)
+_MOST_STEPS = 7
+_LANDMARKS = (-1000.0, 1000.0, 5000.0, 17500.0)
 
 
 def wall_ms(moment: datetime) -> float:
@@ -66,6 +69,20 @@ def bend(price: float) -> float:
     if math.isnan(price) or abs(price) <= _LINEAR_TO:
         return price
     return math.copysign(_LINEAR_TO + _DECADE * math.log10(abs(price) / _LINEAR_TO), price)
+
+
+def price_ticks(prices: Iterable[float]) -> list[float]:
+    """Give the prices to label, $/MWh: round steps where the axis is linear, a few landmarks beyond."""
+    known = [price for price in prices if not math.isnan(price)] or [0.0]
+    low, high = min(known), max(known)
+    reach = bend(max(high, 0.0)) - bend(min(low, 0.0))
+    step = next((s for s in _STEPS if reach / s <= _MOST_STEPS), _STEPS[-1])
+    first = math.floor(max(low, -_LINEAR_TO) / step)
+    last = math.ceil(min(high, _LINEAR_TO) / step)
+    inner = [float(n * step) for n in range(first, last + 1)]
+    return inner + [
+        p for p in _LANDMARKS if min(low, -_LINEAR_TO) <= p <= max(high, _LINEAR_TO)
+    ]
 
 
 def _nan(value: float | None) -> float:

@@ -1,14 +1,14 @@
 """One browser's page: it remembers what it has drawn and pulls from the store what came since."""
 
 from collections.abc import Callable
-from importlib import resources
+from datetime import datetime
 
 import msgspec
 import panel as pn
 from bokeh.document import Document
 
 from energydash import nem
-from energydash.ui import freshness, numbers
+from energydash.ui import bundled, freshness, numbers
 from energydash.ui.charts import Charts
 from energydash.ui.components import Cards, FuelList, StatusBar
 from energydash.ui.explore import Explore
@@ -20,12 +20,6 @@ THEME_COOKIE = "energydash_theme"
 _SCOPES = (nem.NETWORK, *nem.NEM_REGIONS)
 
 
-def _asset(name: str) -> str:
-    return (
-        resources.files("energydash.ui").joinpath(f"assets/{name}").read_text(encoding="utf-8")
-    )
-
-
 class Session:
     """The views of one browser and what they have seen of the store."""
 
@@ -34,10 +28,11 @@ class Session:
         self._seen = -1
         self._seen_catalogue = -1
         self._waiting = False
+        self._told: tuple[freshness.Facts, datetime | None] | None = None
         palette = PALETTES[mode or "light"]
-        self._status = StatusBar(theme=mode or "")
-        self._cards = Cards(scope=nem.NETWORK)
-        self._fuels = FuelList()
+        self._status = StatusBar(theme=mode or "", sizing_mode="stretch_width")
+        self._cards = Cards(scope=nem.NETWORK, sizing_mode="stretch_width")
+        self._fuels = FuelList(sizing_mode="stretch_width")
         self._map = Map(palette, tiles)
         self._charts = Charts()
         self._explore = Explore(store, palette)
@@ -59,16 +54,16 @@ class Session:
     def page(self, mode: Mode | None) -> pn.Template:
         """Give the document."""
         tabs = pn.Tabs(
-            ("Map", pn.pane.Bokeh(self._map.figure, sizing_mode="stretch_both")),
+            ("Map", self._map.view()),
             ("Explore", self._explore.view),
             dynamic=True,
             sizing_mode="stretch_both",
-            stylesheets=[_asset("tabs.css")],
+            stylesheets=[bundled.text("tabs.css")],
         )
         tabs.param.watch(
             lambda event: self._explore.draw() if event.new == 1 else None, "active"
         )
-        template = pn.Template(_asset("page.html"), title="energydash")
+        template = pn.Template(bundled.text("page.html"))
         for name, view in (
             ("status", self._status),
             ("cards", self._cards),
@@ -80,7 +75,7 @@ class Session:
             template.add_panel(name, view)
         for name, value in (
             ("theme_css", css()),
-            ("page_css", _asset("page.css")),
+            ("page_css", bundled.text("page.css")),
             ("favicon", "assets/favicon.svg"),
             ("regions", [(code, nem.REGION_BY_CODE[code].label) for code in nem.NEM_REGIONS]),
             ("html_attrs", f'data-theme="{mode}"' if mode else ""),
@@ -97,7 +92,9 @@ class Session:
 
     def _pull_once(self) -> None:
         self._waiting = False
-        self.pull()
+        # In one message, so that the map, the numbers and the charts show the same interval.
+        with pn.io.hold():
+            self.pull()
 
     def pull(self) -> None:
         """Draw what changed in the store since the last time."""
@@ -105,12 +102,13 @@ class Session:
         if store.version == seen:
             return
         self._seen = store.version
+        times = store.times_changed(seen)
         if store.catalogue_version != self._seen_catalogue:
             self._seen_catalogue = store.catalogue_version
             self._map.show(store, self._region)
         else:
-            self._map.refresh(store, store.changed(seen))
-        times = store.times_changed(seen)
+            # With time, a silent station's last value grows old: then all are looked at.
+            self._map.refresh(store, store.readings if times else store.changed(seen))
         self._charts.refresh(store, self.scope, times)
         if times:
             self._number()
@@ -135,9 +133,13 @@ class Session:
         )
 
     def _tell(self) -> None:
-        told = msgspec.to_builtins(freshness.facts(self._store, nem.now()))
-        if told != self._status.facts:
-            self._status.facts = told
+        facts = freshness.facts(self._store, nem.now())
+        # The page counts the seconds itself; it hears only what it cannot know.
+        news = msgspec.structs.replace(facts, age_s=None, interval_age_min=None)
+        last = self._store.status.last_record_at if self._store.status else None
+        if (news, last) != self._told:
+            self._told = (news, last)
+            self._status.facts = msgspec.to_builtins(facts)
 
     def _rescope(self) -> None:
         mode = self._mode()

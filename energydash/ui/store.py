@@ -147,11 +147,21 @@ class Store:
 
     @property
     def shown_time(self) -> datetime | None:
-        """The newest interval with at least half the stations of the fullest lately: the one to sum up."""
-        lately = self.times[-_LATELY:]
-        counts = {moment: self.row(moment, nem.NETWORK).reporting for moment in lately}
-        enough = max(counts.values(), default=0) / 2
-        return next((m for m in reversed(lately) if counts[m] >= enough), None)
+        """The newest interval that is whole enough to sum up.
+
+        It has at least half the stations of the fullest lately, and a demand if any interval lately has one.
+        """
+        lately = {moment: self.row(moment, nem.NETWORK) for moment in self.times[-_LATELY:]}
+        enough = max((row.reporting for row in lately.values()), default=0) / 2
+        market = any(row.demand is not None for row in lately.values())
+        return next(
+            (
+                moment
+                for moment, row in reversed(lately.items())
+                if row.reporting >= enough and (row.demand is not None or not market)
+            ),
+            None,
+        )
 
     def row(self, moment: datetime, scope: str) -> Row:
         """Give a scope's interval; all None where nothing is known."""

@@ -3,7 +3,7 @@
 from typing import Literal
 
 import msgspec
-from bokeh.models import DatetimeAxis, Plot
+from bokeh.models import DatetimeAxis, DatetimeTickFormatter, Plot
 from bokeh.plotting import figure
 
 from energydash import nem
@@ -91,9 +91,10 @@ def css() -> str:
 
 
 def _variables(palette: Palette) -> str:
-    plain = ("page", "panel", "ink", "muted", "line", "sea", "land", "border", "accent")
+    plain = ("page", "panel", "ink", "muted", "line", "sea", "land", "accent")
     own = [f"--{name}:{getattr(palette, name)}" for name in plain]
-    own.append(f"--no-data:{palette.no_data}")
+    # Not "--border": Bokeh's own style sheets use that name.
+    own += [f"--edge:{palette.border}", f"--no-data:{palette.no_data}"]
     own += [f"--fuel-{group.id}:{palette.fuel(group.id)}" for group in nem.FUEL_GROUPS]
     own += [f"--region-{code}:{colour}" for code, colour in palette.regions.items()]
     return ";".join(own)
@@ -117,6 +118,7 @@ def settle(plot: figure) -> None:
     """Give a figure what does not depend on colours: type, thin lines, no logo."""
     plot.toolbar.logo = None
     plot.toolbar.autohide = True
+    plot.toolbar_inner = True
     for axis in (*plot.xaxis, *plot.yaxis):
         axis.major_label_text_font = FONT
         axis.axis_label_text_font = FONT
@@ -129,3 +131,5 @@ def settle(plot: figure) -> None:
             axis.formatter.minutes = "%H:%M"
             axis.formatter.hourmin = "%H:%M"
             axis.formatter.days = "%a %d %b"
+            axis.formatter.context = DatetimeTickFormatter(hours="%a %d %b", hourmin="%a %d %b", minutes="%a %d %b",
+                days="", months="", years="", hide_repeats=True)  # fmt: skip

@@ -20,7 +20,7 @@ function line(values) {
 
 export function render({ model, el }) {
   const row = document.createElement("div")
-  row.className = "cards"
+  row.className = "scopes"
   row.setAttribute("role", "group")
   row.setAttribute("aria-label", "Network and regions; choose one to look at")
   el.append(row)
@@ -33,7 +33,7 @@ export function render({ model, el }) {
     button.title = card.name
     button.innerHTML = `
       <span class="top"><b class="label"></b><span class="price" data-testid="price"></span></span>
-      <span class="demand" data-testid="demand"></span>
+      <span class="demand"><span data-testid="demand"></span> <small>demand</small></span>
       <svg viewBox="0 0 ${WIDTH} ${HEIGHT}" preserveAspectRatio="none" aria-hidden="true"><path/></svg>
       <span class="more"><span data-testid="renewable" title="Renewable generation / total generation; batteries and pumps left out of both"></span>
         <span data-testid="intensity" title="Tonnes of CO2 for each MWh generated in the interval"></span></span>
@@ -53,7 +53,7 @@ export function render({ model, el }) {
       set(button, ".label", card.label)
       set(button, ".price", card.price === "–" ? "" : `${card.price}/MWh`)
       button.querySelector(".price").classList.toggle("negative", card.negative_price)
-      set(button, ".demand", card.demand)
+      set(button, "[data-testid=demand]", card.demand)
       set(button, "[data-testid=renewable]", `${card.renewable} renewable`)
       set(button, "[data-testid=intensity]", card.intensity)
       set(button, ".flow", card.flow)
