@@ -1,0 +1,670 @@
+"""The hub and its fan-out, without a socket: what they hold and send depends on the records alone."""
+
+import asyncio
+import json
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from energydash import nem, schema
+from energydash.server.fanout import Client, Fanout
+from energydash.server.hub import Hub
+from energydash.server.view import seen
+
+HISTORY = timedelta(hours=1)
+START = datetime(2026, 1, 5, 12, 0, tzinfo=nem.NEM_ZONE)
+INFO = {
+    code: schema.FacilityInfo(
+        code=code, name=code.title(), network="NEM", region=region, fueltech=fuel, status="operating"
+    )
+    for code, region, fuel in (
+        ("COAL", "VIC1", "coal_black"),
+        ("FARM", "NSW1", "wind"),
+        ("HYBRID", "NSW1", "solar_utility"),
+        ("STORE", "SA1", "battery"),
+    )
+}  # fmt: skip
+STRANGER = "STRANGER"
+CATALOGUE = schema.Catalogue(source="test", simulated=True, facilities=tuple(INFO.values()))
+MARKET_KEYS = [
+    ("NEM", metric, region)
+    for metric in ("price", "demand")
+    for region in (None, "NSW1", "SA1")
+]
+EVERYTHING = schema.Subscribe()
+WISHES = st.builds(
+    schema.Subscribe,
+    filter=st.builds(
+        schema.Filter,
+        regions=st.frozensets(st.sampled_from(["NSW1", "SA1", "VIC1", "TAS1"])),
+        fuels=st.frozensets(st.sampled_from(["wind", "battery", "coal_black", "hydro"])),
+    ),
+)
+
+
+def at(index: int) -> datetime:
+    return START + index * nem.INTERVAL
+
+
+def power(code, index, value, **more):
+    return schema.FacilityRecord(
+        event_time=at(index), facility_id=code, power=value, emissions=None, **more
+    )
+
+
+def price(index, value, region="NSW1"):
+    return schema.MarketRecord(
+        network_code="NEM",
+        metric="price",
+        event_time=at(index),
+        value=value,
+        network_region=region,
+    )
+
+
+def hub_with(*records) -> Hub:
+    hub = Hub(HISTORY)
+    hub.catalogue(CATALOGUE)
+    for record in records:
+        take(hub, [record])
+    settle(hub)
+    return hub
+
+
+def take(hub: Hub, batch) -> None:
+    """Hand a mixed batch in, as the subscriber does: by kind."""
+    stations = [r for r in batch if isinstance(r, schema.FacilityRecord)]
+    values = [r for r in batch if isinstance(r, schema.MarketRecord)]
+    if stations:
+        hub.facilities(stations)
+    if values:
+        hub.market(values)
+
+
+def settle(hub: Hub) -> None:
+    while hub.tick():
+        pass
+
+
+class Screen:
+    """What a reader knows who does as the protocol says, and nothing else."""
+
+    def __init__(self):
+        self.seq = -1
+        self.facilities = {}
+        self.values = {}
+        self.market = {}
+        self.charts = {}
+
+    def show(self, *texts: str) -> "Screen":
+        for text in texts:
+            frame = schema.decode_server_frame.decode(text)
+            self.seq = getattr(frame, "seq", self.seq)
+            self._apply(frame)
+        return self
+
+    def _apply(self, frame):
+        match frame:
+            case schema.InitialData():
+                self.facilities = {f.code: f for f in frame.facilities}
+                self.values = rows(frame.values)
+            case schema.FacilityUpdate():
+                self.values |= rows(frame.values)
+            case schema.InitialMarketData():
+                self.market = by_key(frame.values)
+            case schema.MarketUpdate():
+                self.market |= by_key(frame.values)
+            case schema.InitialCharts():
+                self.charts = chart_rows(frame)
+            case schema.ChartsUpdate():
+                self.charts |= chart_rows(frame)
+
+    def known(self, hub: Hub):
+        """All but what is older than the history, or empty: a reader may keep that or not."""
+        charts = {m: r for m, r in self.charts.items() if r and m > hub.event_time - HISTORY}
+        return self.facilities, self.values, self.market, charts
+
+
+def rows(values: schema.FacilityValues):
+    return {
+        code: (values.times[at], mw, t, values.by_fuel.get(code))
+        for code, at, mw, t in zip(
+            values.facility_id, values.at, values.power, values.emissions, strict=True
+        )
+    }
+
+
+def by_key(values):
+    return {
+        (v.network_code, v.metric, v.network_region): (v.event_time, v.value) for v in values
+    }
+
+
+def chart_rows(frame):
+    """{time: {scope: what is there}}: a scope without anything in an interval is the same as none."""
+    charts = {}
+    for index, moment in enumerate(frame.times):
+        charts[moment] = {}
+        for scope in frame.scopes:
+            row = {
+                name: getattr(scope, name)[index]
+                for name in schema.ScopeSeries.__struct_fields__
+                if name not in {"scope", "fuel"} and getattr(scope, name)
+            }
+            row |= {f"fuel {group}": column[index] for group, column in scope.fuel.items()}
+            there = {name: value for name, value in row.items() if value is not None}
+            if there != {"reporting": 0}:
+                charts[moment][scope.scope] = there
+    return charts
+
+
+def fresh(fanout: Fanout, wish: schema.Subscribe = EVERYTHING) -> Screen:
+    return Screen().show(*fanout.snapshot(wish))
+
+
+async def read(client: Client, fanout: Fanout, limit: int = 10_000) -> list[str]:
+    """Take what is queued, as the WebSocket's writer does."""
+    taken: list[str] = []
+    try:
+        async with asyncio.timeout(0):
+            while len(taken) < limit:
+                text = await client.next()
+                if text is None:
+                    client.restart(fanout.snapshot(client.wish))
+                else:
+                    taken.append(text)
+    except TimeoutError:
+        pass
+    return taken
+
+
+def kinds(texts):
+    return [json.loads(text)["type"] for text in texts]
+
+
+numbers = st.none() | st.floats(-900, 900).map(lambda x: round(x, 2))
+
+
+@st.composite
+def histories(draw):
+    """Unique records over a little more than the history's length."""
+    codes = st.sampled_from([*INFO, STRANGER])
+    stations = draw(
+        st.dictionaries(
+            st.tuples(codes, st.integers(0, 16)), st.tuples(numbers, numbers), max_size=25
+        )
+    )
+    market = draw(
+        st.dictionaries(
+            st.tuples(st.sampled_from(MARKET_KEYS), st.integers(0, 16)), numbers, max_size=12
+        )
+    )
+    return [
+        schema.FacilityRecord(
+            event_time=at(index),
+            facility_id=code,
+            power=mw,
+            emissions=t,
+            by_fuel={"solar_utility": mw, "battery": 1.5}
+            if code == "HYBRID" and mw is not None
+            else None,
+        )
+        for (code, index), (mw, t) in stations.items()
+    ] + [
+        schema.MarketRecord(
+            network_code=network,
+            metric=metric,
+            network_region=region,
+            event_time=at(index),
+            value=v,
+        )
+        for ((network, metric, region), index), v in market.items()
+    ]
+
+
+@st.composite
+def deliveries(draw, records):
+    """The records in any order, some of them twice, in batches, with the catalogue somewhere between."""
+    again = draw(st.lists(st.sampled_from(records), max_size=5)) if records else []
+    order = draw(st.permutations([*records, *again, CATALOGUE]))
+    cuts = draw(st.lists(st.booleans(), min_size=len(order), max_size=len(order)))
+    batches, batch = [], []
+    for item, cut in zip(order, cuts, strict=True):
+        if item is CATALOGUE:
+            batches += [batch, CATALOGUE]
+            batch = []
+            continue
+        batch.append(item)
+        if cut:
+            batches.append(batch)
+            batch = []
+    return [each for each in [*batches, batch] if each]
+
+
+def deliver(hub: Hub, delivery) -> None:
+    for each in delivery:
+        if each is CATALOGUE:
+            hub.catalogue(CATALOGUE)
+        else:
+            take(hub, each)
+
+
+def everything_of(hub: Hub):
+    """All that anybody can ask a hub for, but for the number of changes that led there."""
+    metrics = [hub.market_history("NEM", metric) for metric in ("price", "demand")]
+    frames = [hub.initial_data(), hub.initial_market(), hub.initial_charts()]
+    stripped = [msgspec.structs.replace(frame, seq=0) for frame in frames]
+    return stripped, [hub.facility_history(code) for code in [*INFO, STRANGER]], metrics
+
+
+@given(st.data())
+@settings(deadline=None)
+def test_records_in_any_order_duplicated_and_split_give_the_same_state(data):
+    records = data.draw(histories())
+    first, second = Hub(HISTORY), Hub(HISTORY)
+    hub_ticks = data.draw(st.booleans())
+    for each in data.draw(deliveries(records)):
+        deliver(first, [each])
+        if hub_ticks:
+            first.tick()
+    deliver(second, data.draw(deliveries(records)))
+    settle(first)
+    settle(second)
+
+    assert everything_of(first) == everything_of(second)
+
+
+@given(st.data())
+@settings(deadline=None)
+def test_the_state_is_the_newest_of_each_and_the_history_of_all(data):
+    records = data.draw(histories())
+    hub = Hub(HISTORY)
+    deliver(hub, data.draw(deliveries(records)))
+    settle(hub)
+
+    stations = [r for r in records if isinstance(r, schema.FacilityRecord)]
+    newest = {
+        r.facility_id: (r.event_time, r.power, r.emissions, r.by_fuel)
+        for r in sorted(stations, key=lambda r: r.event_time)
+    }
+    assert rows(hub.initial_data().values) == newest
+    last = max((r.event_time for r in records), default=START)
+    for code in [*INFO, STRANGER]:
+        kept = sorted(
+            (r.event_time, r.power, r.emissions)
+            for r in stations
+            if r.facility_id == code and r.event_time > last - HISTORY
+        )
+        history = hub.facility_history(code)
+        assert (
+            list(
+                zip(
+                    (history.times[i] for i in history.at),
+                    history.power,
+                    history.emissions,
+                    strict=True,
+                )
+            )
+            == kept
+        )
+
+
+@given(histories())
+@settings(deadline=None)
+def test_a_regions_sums_are_those_of_its_stations(records):
+    hub = hub_with(*records)
+    charts = chart_rows(hub.initial_charts())
+    for moment, scopes in charts.items():
+        there = [
+            r
+            for r in records
+            if isinstance(r, schema.FacilityRecord)
+            and r.event_time == moment
+            and r.facility_id in INFO
+        ]
+        for region, codes in (
+            ("NSW1", {"FARM", "HYBRID"}),
+            ("VIC1", {"COAL"}),
+            ("NEM", set(INFO)),
+        ):
+            row = scopes.get(region, {})
+            mine = [r for r in there if r.facility_id in codes]
+            values = [r for r in mine if r.power is not None]
+            assert row.get("reporting", 0) == len(values)
+            mix = {}
+            for r in values:
+                for fuel, mw in (r.by_fuel or {INFO[r.facility_id].fueltech: r.power}).items():
+                    group = nem.fueltech(fuel).group
+                    mix[group] = mix.get(group, 0.0) + mw
+            shown = {k.removeprefix("fuel "): v for k, v in row.items() if k.startswith("fuel")}
+            assert shown == pytest.approx(mix, abs=0.002)
+            emitted = [r.emissions for r in mine if r.emissions is not None]
+            assert row.get("emissions") == (
+                pytest.approx(sum(emitted), abs=0.002) if emitted else None
+            )
+
+
+@given(st.data(), WISHES)
+@settings(deadline=None)
+def test_a_filtered_view_is_the_filter_applied_to_the_whole(data, wish):
+    records = data.draw(histories())
+    hub = Hub(HISTORY)
+    fanout = Fanout(hub)
+    client = Client()
+    fanout.join(client)
+    fanout.resubscribe(client, wish)
+    texts = []
+
+    async def follow():
+        for each in data.draw(deliveries(records)):
+            deliver(hub, [each])
+            fanout.tick(with_status=False)
+            texts.extend(await read(client, fanout))
+
+    asyncio.run(follow())
+    facilities, values, market, charts = fresh(fanout).known(hub)
+    regions, fuels = wish.filter.regions, wish.filter.fuels
+    stations = {
+        code: facility
+        for code, facility in facilities.items()
+        if (not regions or facility.region in regions)
+        and (not fuels or nem.fueltech(facility.fueltech).group in fuels)
+    }
+    narrowed = Screen()
+    narrowed.facilities = stations
+    if regions or fuels:
+        values = {code: row for code, row in values.items() if code in stations}
+    narrowed.values = values
+    narrowed.market = {k: v for k, v in market.items() if not regions or k[2] in regions}
+    narrowed.charts = {
+        moment: {
+            scope: {
+                name: value
+                for name, value in row.items()
+                if not fuels
+                or not name.startswith("fuel ")
+                or name.removeprefix("fuel ") in fuels
+            }
+            for scope, row in scopes.items()
+            if not regions or scope in regions
+        }
+        for moment, scopes in charts.items()
+    }
+
+    followed = Screen().show(*texts)
+    for screen in (fresh(fanout, wish), followed):
+        assert screen.known(hub) == narrowed.known(hub)
+
+
+def test_a_reader_of_one_channel_hears_of_no_other():
+    fanout = Fanout(hub_with(power("FARM", 0, 1.0), price(0, 50.0)))
+    texts = fanout.snapshot(schema.Subscribe(channels=frozenset({"market"})))
+    assert kinds(texts) == ["initial_market_data", "status"]
+
+
+def test_an_update_of_which_nothing_is_left_is_not_sent():
+    hub = hub_with(power("FARM", 0, 1.0))
+    hub.facilities([power("FARM", 1, 2.0)])
+    wish = schema.Subscribe(filter=schema.Filter(regions=frozenset({"TAS1"})))
+    assert [seen(frame, wish, hub.info) for frame in hub.tick()] == [None, None]
+
+
+class Wanderer:
+    """A reader who reads little, goes away and comes back with what it saw last."""
+
+    def __init__(self, fanout: Fanout, wish: schema.Subscribe, data) -> None:
+        self.fanout, self.wish, self.data = fanout, wish, data
+        self.screen = Screen()
+        self.client = self._connect()
+
+    def _connect(self) -> Client:
+        client = Client()
+        self.fanout.join(client)
+        self.fanout.resubscribe(client, self.wish)
+        return client
+
+    def leave(self) -> None:
+        self.fanout.leave(self.client)
+
+    async def read(self, limit: int) -> None:
+        self.screen.show(*await read(self.client, self.fanout, limit))
+
+    async def come_back(self) -> None:
+        """Connect again; some of the greeting may be out before `resume` is read."""
+        self.leave()
+        self.client = self._connect()
+        seq = self.screen.seq
+        if seq >= 0 and self.data.draw(st.booleans()):
+            await self.read(self.data.draw(st.integers(0, 4)))
+            self.fanout.resume(self.client, seq)
+
+    async def act(self) -> None:
+        match self.data.draw(st.sampled_from(["tick", "tick", "read", "go", "return", "ask"])):
+            case "tick":
+                self.fanout.tick(with_status=self.data.draw(st.booleans()))
+            case "read":
+                await self.read(self.data.draw(st.integers(0, 6)))
+            case "go":
+                self.leave()
+            case "return":
+                await self.come_back()
+            case "ask":
+                self.fanout.snapshot(self.wish)
+
+
+@given(st.data(), WISHES)
+@settings(deadline=None)
+def test_a_reader_who_is_slow_or_away_ends_where_the_others_are(data, wish):
+    delivery = data.draw(deliveries(data.draw(histories())))
+    hub = Hub(HISTORY)
+    fanout = Fanout(hub)
+
+    async def play():
+        quick, slow = Wanderer(fanout, wish, data), Wanderer(fanout, wish, data)
+        for each in delivery:
+            deliver(hub, [each])
+            await quick.read(1000)
+            await slow.act()
+        if slow.client not in fanout.clients:
+            await slow.come_back()
+        fanout.tick(with_status=True)
+        for reader in (quick, slow):
+            await reader.read(1000)
+        return quick.screen.known(hub), slow.screen.known(hub)
+
+    first, second = asyncio.run(play())
+    assert first == fresh(fanout, wish).known(hub)
+    assert second == first
+
+
+async def test_a_reader_who_stops_reading_starts_afresh_and_holds_a_bounded_queue():
+    hub = hub_with()
+    fanout = Fanout(hub)
+    slow = Client()
+    fanout.join(slow)
+    for index in range(500):
+        hub.facilities([power("FARM", 0, float(index))])
+        fanout.tick(with_status=False)
+    texts = await read(slow, fanout)
+
+    assert kinds(texts) == ["initial_data", "initial_market_data", "initial_charts", "status"]
+    assert Screen().show(*texts).values["FARM"][1] == 499.0
+
+
+async def test_resume_gives_what_was_missed_and_no_more():
+    hub = hub_with(power("FARM", 0, 1.0))
+    fanout = Fanout(hub)
+    fanout.tick(with_status=False)
+    seq = hub.seq
+    for value in (2.0, 3.0, 4.0):
+        hub.facilities([power("FARM", 1, value)])
+        fanout.tick(with_status=False)
+    client = Client()
+    fanout.resume(client, seq + 1)
+    texts = await read(client, fanout)
+
+    updates = [json.loads(t) for t in texts if json.loads(t)["type"] == "facility_update"]
+    assert [update["values"]["power"] for update in updates] == [[3.0], [4.0]]
+    assert not any(kind.startswith("initial") for kind in kinds(texts))
+
+
+async def test_resume_after_too_long_gives_a_snapshot():
+    hub = hub_with(power("FARM", 0, 1.0))
+    fanout = Fanout(hub)
+    seq = hub.seq
+    for index in range(300):
+        hub.facilities([power("FARM", 1, float(index))])
+        fanout.tick(with_status=False)
+    client = Client()
+    fanout.resume(client, seq)
+
+    assert "initial_data" in kinds(await read(client, fanout))
+
+
+async def test_a_seq_of_the_server_before_a_restart_gives_a_snapshot():
+    """The new server counts anew: what the old one numbered so is not what the new one does."""
+    clock = iter(datetime(2026, 1, 5, tzinfo=UTC) + timedelta(seconds=s) for s in range(1000))
+    before = Hub(HISTORY, lambda: next(clock))
+    before.catalogue(CATALOGUE)
+    for index in range(3):
+        before.facilities([power("COAL", index, 1.0)])
+        before.tick()
+    after = Hub(HISTORY, lambda: next(clock))
+    fanout = Fanout(after)
+    after.catalogue(CATALOGUE)
+    for index in range(8):
+        after.facilities([power("FARM", index, float(index))])
+        fanout.tick(with_status=False)
+    client = Client()
+    fanout.resume(client, before.seq)
+
+    assert "initial_data" in kinds(await read(client, fanout))
+
+
+async def test_each_view_is_encoded_once_however_many_ask():
+    hub = hub_with(power("FARM", 0, 1.0), price(0, 50.0))
+    fanout = Fanout(hub)
+    crowd = [Client() for _ in range(20)]
+    for number, client in enumerate(crowd):
+        fanout.join(client)
+        if number % 2:
+            wish = schema.Subscribe(filter=schema.Filter(regions=frozenset({"NSW1"})))
+            fanout.resubscribe(client, wish)
+    hub.facilities([power("FARM", 1, 2.0)])
+    fanout.tick(with_status=False)
+    texts = [await read(client, fanout) for client in crowd]
+
+    for kind in ("initial_data", "initial_charts", "facility_update", "charts_update"):
+        frames = [t for got in texts for t in got if json.loads(t)["type"] == kind]
+        assert len(frames) == 20
+        # The very same text, not an equal one.
+        assert len({id(frame) for frame in frames}) == 2
+
+
+def test_who_asks_after_a_tick_gets_what_the_tick_told():
+    """A snapshot made between a record and its tick must not be handed out after it."""
+    hub = hub_with(power("FARM", 0, 1.0))
+    fanout = Fanout(hub)
+    hub.facilities([power("FARM", 0, 7.0)])
+    fanout.snapshot(EVERYTHING)
+    fanout.tick(with_status=False)
+
+    late = fresh(fanout)
+    assert late.charts[at(0)]["NSW1"]["generation"] == 7.0
+    assert late.seq == hub.seq
+
+
+def test_a_newcomer_hears_that_the_broker_is_gone():
+    hub = hub_with()
+    fanout = Fanout(hub)
+    hub.broker_state(connected=True)
+    fanout.snapshot(EVERYTHING)
+    hub.broker_state(connected=False)
+
+    assert json.loads(fanout.snapshot(EVERYTHING)[-1])["broker"] == "disconnected"
+
+
+def test_a_corrected_value_replaces_the_earlier_one_everywhere():
+    hub = hub_with(power("FARM", 0, 100.0), power("FARM", 1, 110.0), price(0, 50.0))
+    hub.facilities([power("FARM", 0, 90.0)])
+    hub.market([price(0, 55.0)])
+    frames = {type(frame): frame for frame in hub.tick()}
+
+    # The newest of FARM is unchanged, so that only the charts have news of it.
+    assert schema.FacilityUpdate not in frames
+    assert chart_rows(frames[schema.ChartsUpdate])[at(0)]["NSW1"]["generation"] == 90.0
+    assert hub.facility_history("FARM").power == (90.0, 110.0)
+    assert [v.value for v in hub.market_history("NEM", "price")] == [55.0]
+    assert hub.newest["FARM"].power == 110.0
+
+
+def test_what_is_said_twice_is_no_news():
+    hub = hub_with(power("FARM", 0, 1.0), price(0, 50.0))
+    take(hub, [power("FARM", 0, 1.0), price(0, 50.0)])
+    assert hub.tick() == []
+
+
+def test_no_value_stays_no_value():
+    hub = hub_with(power("FARM", 0, 5.0), power("FARM", 1, None), price(1, None))
+
+    assert rows(hub.initial_data().values)["FARM"][1] is None
+    assert hub.facility_history("FARM").power == (5.0, None)
+    nsw = chart_rows(hub.initial_charts())[at(1)].get("NSW1", {})
+    assert nsw.get("generation") is None
+    assert nsw.get("price") is None
+    assert nsw.get("reporting", 0) == 0
+    assert b'"power":[null]' in schema.encode(hub.initial_data())
+
+
+def test_net_import_needs_both_demand_and_supply():
+    demand = schema.MarketRecord(
+        network_code="NEM", metric="demand", event_time=at(0), value=500.0, network_region="NSW1"
+    )  # fmt: skip
+    alone = chart_rows(hub_with(demand).initial_charts())[at(0)]["NSW1"]
+    both = chart_rows(hub_with(demand, power("FARM", 0, 120.0)).initial_charts())[at(0)]["NSW1"]
+
+    assert "net_import" not in alone
+    assert both["net_import"] == 380.0
+
+
+def test_batteries_and_pumps_are_left_out_of_generation_and_share():
+    hub = hub_with(
+        power("FARM", 0, 100.0), power("COAL", 0, 300.0), power("STORE", 0, -50.0),
+        power("HYBRID", 0, 40.0, by_fuel={"solar_utility": 100.0, "battery": -60.0}),
+    )  # fmt: skip
+    nem_row = chart_rows(hub.initial_charts())[at(0)]["NEM"]
+
+    assert nem_row["generation"] == 500.0
+    assert nem_row["renewable_share"] == pytest.approx(200 / 500)
+    assert nem_row["fuel battery"] == -110.0
+
+
+def test_silence_is_stale_after_three_intervals_of_the_streams_pace():
+    now = [datetime(2026, 1, 5, tzinfo=UTC)]
+    hub = Hub(HISTORY, lambda: now[0])
+    assert hub.status().publisher == "waiting"
+    hub.catalogue(msgspec.structs.replace(CATALOGUE, speed=1.0))
+    hub.facilities([power("FARM", 0, 1.0)])
+    now[0] += timedelta(minutes=14)
+    assert hub.status().publisher == "live"
+    now[0] += timedelta(minutes=2)
+    assert hub.status().publisher == "stale"
+
+
+def test_a_long_backlog_is_summed_over_several_ticks_and_comes_whole():
+    hub = Hub(timedelta(hours=24))
+    hub.catalogue(CATALOGUE)
+    hub.facilities([power("FARM", index, float(index)) for index in range(200)])
+    charts = {}
+    ticks = 0
+    while frames := hub.tick():
+        ticks += 1
+        for frame in frames:
+            if isinstance(frame, schema.ChartsUpdate):
+                charts |= chart_rows(frame)
+
+    assert ticks > 1
+    assert [charts[at(i)]["NSW1"]["fuel wind"] for i in range(200)] == list(range(200))
