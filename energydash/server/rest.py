@@ -1,13 +1,14 @@
 """REST: what the hub holds, for whoever asks once."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
 from litestar import Response, get
-from litestar.exceptions import NotFoundException
+from litestar.exceptions import NotFoundException, ValidationException
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import Parameter
+from litestar.params import FromPath, QueryParameter
 
 from energydash import __version__, nem, schema
 from energydash.server.fanout import TICK_S, Fanout
@@ -94,10 +95,13 @@ def _facility_handlers(fanout: Fanout) -> list[HTTPRouteHandler]:
 
     @get("/api/facilities", sync_to_thread=False)
     def facilities(
-        region: Annotated[str | None, Parameter(description="A region's code")] = None,
-        fuel: Annotated[str | None, Parameter(description="A fuel group's id")] = None,
+        region: Annotated[str | None, QueryParameter(description="A region's code")] = None,
+        fuel: Annotated[str | None, QueryParameter(description="A fuel group's id")] = None,
     ) -> Facilities:
         """List facilities with their newest values."""
+        regions = nem.REGION_BY_CODE.keys() | {info.region for info in hub.info.values()}
+        _check_choice("region", region, regions)
+        _check_choice("fuel", fuel, nem.FUEL_GROUP_BY_ID)
         chosen = [
             FacilityNow(info, hub.newest.get(code))
             for code, info in sorted(hub.info.items())
@@ -107,16 +111,23 @@ def _facility_handlers(fanout: Fanout) -> list[HTTPRouteHandler]:
         return Facilities(len(chosen), chosen)
 
     @get("/api/facilities/{code:str}", sync_to_thread=False)
-    def facility(code: str) -> FacilityNow:
+    def facility(code: FromPath[str]) -> FacilityNow:
         """Give a facility and its newest value."""
         return FacilityNow(known(code), hub.newest.get(code))
 
     @get("/api/facilities/{code:str}/history", sync_to_thread=False)
-    def history(code: str) -> schema.FacilityValues:
+    def history(code: FromPath[str]) -> schema.FacilityValues:
         """Give every value kept of a facility, oldest first, in columns."""
         return hub.facility_history(known(code).code)
 
     return [facilities, facility, history]
+
+
+def _check_choice(name: str, word: str | None, known: Iterable[str]) -> None:
+    """Refuse a filter that nothing can pass: an empty list would hide the slip."""
+    choices = sorted(known)
+    if word is not None and word not in choices:
+        raise ValidationException(f"no {name} {word[:40]}: give one of {', '.join(choices)}")
 
 
 def _market_handlers(fanout: Fanout) -> list[HTTPRouteHandler]:
@@ -128,7 +139,7 @@ def _market_handlers(fanout: Fanout) -> list[HTTPRouteHandler]:
         return MarketValues(hub.initial_market().values)
 
     @get("/api/market/{network:str}/{metric:str}", sync_to_thread=False)
-    def metric_history(network: str, metric: str) -> MarketValues:
+    def metric_history(network: FromPath[str], metric: FromPath[str]) -> MarketValues:
         """Give every value kept of a metric, of the network and its regions, oldest first."""
         values = hub.market_history(network, metric)
         if not values:

@@ -74,7 +74,7 @@ async def _read(socket: "WebSocket", client: Client, fanout: Fanout) -> None:  #
             frame = schema.decode_client_frame.decode(text)
         except WebSocketDisconnect:
             return
-        except (msgspec.MsgspecError, UnicodeError) as exc:
+        except (msgspec.MsgspecError, UnicodeError, RecursionError) as exc:
             await _refuse(socket, str(exc))
             return
         match frame:

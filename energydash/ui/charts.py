@@ -85,6 +85,7 @@ class Charts:
                    CrosshairTool(overlay=self._line)],
             html_attributes={"role": "img", "aria-label": label, "data-testid": testid},
         )  # fmt: skip
+        plot.toolbar.active_scroll = plot.select_one(WheelZoomTool)
         settle(plot)
         plot.xgrid.visible = False
         return plot

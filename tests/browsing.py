@@ -1,0 +1,137 @@
+"""A headless Chromium that remembers every request, console message and frame of the pages it opens."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+import pytest
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--enable-unsafe-swiftshader",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+)
+needs_chromium = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed"),
+]
+
+# Reads the page's models: `of` gives the source of a figure's glyph whose data has a column.
+READ = """
+(() => {
+  const figures = () => [...Bokeh.documents[0].all_models].filter((m) => m.type === "Figure")
+  const figure = (id) => figures().find((f) => f.html_attributes["data-testid"] === id)
+  const column = (source, name) => source.data instanceof Map ? source.data.get(name) : source.data[name]
+  const source = (id, name) => figure(id).renderers.map((r) => r.data_source).find((s) => column(s, name))
+  const range = (r) => [r.start, r.end]
+  window.grid = {
+    column: (id, name, having = name) => [...column(source(id, having), name)],
+    selected: (id, name) => [...source(id, name).selected.indices],
+    ranges: (id) => [...range(figure(id).x_range), ...range(figure(id).y_range)],
+    models: () => [...Bokeh.documents[0].all_models].length,
+    marker: (least) => {
+      const [x, y, size] = ["x", "y", "size"].map((name) => grid.column("map", name, "size"))
+      const view = Bokeh.index.find_one(figure("map"))
+      const i = size.findIndex((diameter) => diameter > least)
+      const box = view.el.getBoundingClientRect()
+      const frame = view.frame
+      return [box.left + frame.x_scale.compute(x[i]), box.top + frame.y_scale.compute(y[i])]
+    },
+  }
+})()
+"""
+
+
+class Visit:
+    """One browser context with one page, and all that it did."""
+
+    def __init__(self, browser, url, *, scheme="light", width=1440, height=900):
+        self.url = url
+        self.requests = []
+        self.refused = []
+        self.complaints = []
+        self.frames = []
+        self.context = browser.new_context(
+            viewport={"width": width, "height": height}, color_scheme=scheme
+        )
+        self.page = self.context.new_page()
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.on("response", self._response)
+        self.page.on("console", self._console)
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("websocket", self._websocket)
+        self.page.goto(url)
+        self.page.wait_for_function(
+            "window.Bokeh?.documents?.[0]?.all_models"
+            " && document.documentElement.dataset.stage === 'live'",
+            timeout=30_000,
+        )
+        self.page.evaluate(READ)
+        self.page.wait_for_function("grid.column('stack', 'demand').length > 0")
+
+    def _response(self, response):
+        if response.status >= 400:
+            self.refused.append((response.status, response.url))
+
+    def _console(self, message):
+        if message.type == "error":
+            self.complaints.append(message.text)
+
+    def _websocket(self, socket):
+        self.requests.append(socket.url)
+        socket.on("framereceived", lambda frame: self.frames.append(frame))  # noqa: PLW0108
+
+    @property
+    def foreign(self):
+        """What went elsewhere than to the page's own server."""
+        own = urlsplit(self.url).netloc
+        return [
+            url
+            for url in self.requests
+            if urlsplit(url).scheme not in {"data", "blob"} and urlsplit(url).netloc != own
+        ]
+
+    def read(self, expression):
+        return self.page.evaluate(expression)
+
+    def wait(self, expression, limit_s, argument=None):
+        self.page.wait_for_function(
+            expression, arg=argument, timeout=limit_s * 1000, polling=50
+        )
+
+    def text(self, testid):
+        return self.page.get_by_test_id(testid).first.inner_text()
+
+    def stage(self):
+        return self.read("document.documentElement.dataset.stage")
+
+    def moves(self, intervals=2, limit_s=30):
+        """Wait until so many intervals have come."""
+        newest = self.read("Math.max(...grid.column('stack', 't'))")
+        self.wait(
+            "(until) => Math.max(...grid.column('stack', 't')) >= until",
+            limit_s,
+            newest + intervals * 300_000,
+        )
+
+    def close(self):
+        self.context.close()
+
+
+@contextmanager
+def chromium() -> Iterator[object]:
+    """A browser; Playwright comes with the test extra."""
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        try:
+            yield browser
+        finally:
+            browser.close()
