@@ -43,9 +43,16 @@ class Access:
         origin = connection.headers.get("origin")
         if origin is None or origin.rstrip("/") in self._origins:
             return True
-        host = urlsplit(origin).hostname or ""
-        own = urlsplit(f"//{connection.headers.get('host', '')}").hostname or ""
-        return host == own and is_loopback(host)
+        host = _host(origin)
+        return host == _host(f"//{connection.headers.get('host', '')}") and is_loopback(host)
+
+
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        # What is no address is nobody's page.
+        return ""
 
 
 def protocols(connection: ASGIConnection) -> list[str]:  # type: ignore[type-arg]
