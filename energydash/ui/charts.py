@@ -22,9 +22,10 @@ from bokeh.plotting import figure
 from energydash import nem
 from energydash.ui import numbers, series
 from energydash.ui.store import HISTORY, Row, Store
-from energydash.ui.theme import Palette, paint, settle
+from energydash.ui.theme import Palette, paint, settle, tip
 
 _DAY_MS = HISTORY.total_seconds() * 1000
+_WHEN = "@t{%a %d %b %H:%M} NEM time"
 _POINTS = round(HISTORY / nem.INTERVAL)
 
 
@@ -108,11 +109,12 @@ class Charts:
             HoverTool(
                 renderers=[self._demand],
                 mode="vline",
-                tooltips=[
-                    ("NEM time", "@t{%a %H:%M}"),
+                tooltips=tip(
+                    _WHEN,
                     ("generation", "@generation{0,0} MW"),
                     ("demand", "@demand{0,0} MW"),
-                ],
+                ),
+                show_arrow=False,
                 formatters={"@t": "datetime"},
             )
         )
@@ -131,7 +133,8 @@ class Charts:
             HoverTool(
                 renderers=[self._prices["NSW1"]],
                 mode="vline",
-                tooltips=[("NEM time", "@t{%a %H:%M}"), *labels],
+                tooltips=tip(_WHEN, *labels),
+                show_arrow=False,
                 formatters={"@t": "datetime"},
             )
         )

@@ -23,20 +23,23 @@ from bokeh.plotting import figure
 from energydash import nem, schema
 from energydash.ui import bundled, geography, numbers
 from energydash.ui.store import Reading, Store
-from energydash.ui.theme import FONT, Palette, settle
+from energydash.ui.theme import FONT, Palette, settle, tip
 
 FULL_MW = 2500.0
 FULL_RADIUS_PX = 22.0
 LEAST_RADIUS_PX = 2.5
 _AT_REST_MW = 0.05
 _OUT_OF_SCOPE = 0.12
+_AT_ONCE = 3
 
 _WEST, _EAST, _SOUTH, _NORTH = 128.5, 154.6, -44.2, -10.2
-_TOOLTIP = """
-<div class="tip"><b>@name</b> <span>@region</span><br>
-<i style="background:@color"></i> @fuel<br>
-<strong>@shown</strong> of @capacity<br>@used</div>
-"""
+_SWATCH = "display:inline-block;width:10px;height:10px;border-radius:50%;background:@color"
+_TOOLTIP = tip(
+    f"<i style='{_SWATCH}'></i> <b>@name</b>, @region<br>@fuel",
+    ("now", "@shown"),
+    ("capacity", "@capacity"),
+    ("", "@used"),
+)
 _LEGEND_MW = (100.0, 500.0, 2500.0)
 _LIVE = (
     "shown",
@@ -166,7 +169,9 @@ class Map:
             size="size", fill_color="color", fill_alpha="fill_alpha", line_width=3
         )
         plot.add_tools(
-            HoverTool(renderers=[stations], tooltips=_TOOLTIP, point_policy="follow_mouse"),
+            HoverTool(
+                renderers=[stations], tooltips=_TOOLTIP, limit=_AT_ONCE, show_arrow=False
+            ),
             TapTool(renderers=[stations], mode="replace"),
         )
         return plot

@@ -13,6 +13,14 @@ Mode = Literal["light", "dark"]
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif"
 
 
+_TIP = (
+    "margin:-5px;padding:6px 10px;background:var(--panel);color:var(--ink);border-bottom:1px solid var(--line);"
+    "font:12.5px/1.4 var(--font);font-variant-numeric:tabular-nums"
+)
+_TOOLBAR = ":host { background: color-mix(in srgb, var(--panel) 80%, transparent) !important; --icon-color: var(--muted); }"
+_ROW = "display:flex;justify-content:space-between;gap:14px"
+
+
 class Palette(msgspec.Struct, frozen=True, kw_only=True):
     """One theme; CSS has the same under the same names."""
 
@@ -114,11 +122,23 @@ def paint(plot: Plot, palette: Palette) -> None:
         axis.axis_label_text_color = palette.muted
 
 
+def tip(head: str, *rows: tuple[str, str]) -> str:
+    """Give the HTML of a hover card, a head and named values; Bokeh puts columns into it as text, not as HTML.
+
+    The card brings its own ground, because Bokeh's is white in every theme.
+    """
+    lines = "".join(
+        f"<div style='{_ROW}'><span>{name}</span><b>{text}</b></div>" for name, text in rows
+    )
+    return f"<div style='{_TIP}'><div>{head}</div>{lines}</div>"
+
+
 def settle(plot: figure) -> None:
     """Give a figure what does not depend on colours: type, thin lines, no logo."""
     plot.toolbar.logo = None
     plot.toolbar.autohide = True
     plot.toolbar_inner = True
+    plot.toolbar.stylesheets = [_TOOLBAR]
     for axis in (*plot.xaxis, *plot.yaxis):
         axis.major_label_text_font = FONT
         axis.axis_label_text_font = FONT
