@@ -111,8 +111,9 @@ class _Publisher:
                     self._give_up_if_hopeless(
                         exc, time.monotonic() - started, connect_timeout_s
                     )
-                if sessions != self._sessions or attempt == 0:
-                    logger.warning("no connection to %s: %s", self._settings.broker.url, exc)
+                # Before the first connection the final error says it, once.
+                level = logging.WARNING if sessions != self._sessions else logging.INFO
+                logger.log(level, "no connection to %s: %s", self._settings.broker.url, exc)
                 steady = time.monotonic() - began > _STEADY_AFTER_S
                 attempt = 1 if steady and sessions != self._sessions else attempt + 1
                 await asyncio.sleep(backoff_s(attempt, _BACKOFF_CAP_S))

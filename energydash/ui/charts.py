@@ -79,14 +79,15 @@ class Charts:
         self.price = self._draw_price()
 
     def _figure(self, testid: str, label: str) -> figure:
+        wheel = WheelZoomTool(dimensions="width")
         plot = figure(
             x_range=self._x, x_axis_type="datetime", sizing_mode="stretch_both", min_height=120,
             min_border_left=74, min_border_right=8, min_border_top=6,
-            tools=[PanTool(dimensions="width"), WheelZoomTool(dimensions="width"), ResetTool(),
+            tools=[PanTool(dimensions="width"), wheel, ResetTool(),
                    CrosshairTool(overlay=self._line)],
             html_attributes={"role": "img", "aria-label": label, "data-testid": testid},
         )  # fmt: skip
-        plot.toolbar.active_scroll = plot.select_one(WheelZoomTool)
+        plot.toolbar.active_scroll = wheel
         settle(plot)
         plot.xgrid.visible = False
         return plot
@@ -198,7 +199,7 @@ class Charts:
             series.bend(price): numbers.grouped(price) for price in series.price_ticks(drawn)
         }
         if ticks != self.price.yaxis[0].major_label_overrides:
-            self.price.yaxis.ticker = FixedTicker(ticks=list(ticks))
+            self.price.yaxis.ticker = FixedTicker(ticks=[float(place) for place in ticks])
             self.price.yaxis.major_label_overrides = ticks
 
 

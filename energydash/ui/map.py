@@ -141,13 +141,14 @@ class Map:
     def _draw(self, tiles: str | None) -> figure:
         west, south = geography.mercator(_WEST, _SOUTH)
         east, north = geography.mercator(_EAST, _NORTH)
+        wheel = WheelZoomTool()
         plot = figure(
             x_range=Range1d(start=west, end=east), y_range=Range1d(start=south, end=north), match_aspect=True,
             x_axis_type=None, y_axis_type=None, sizing_mode="stretch_both", min_height=300, min_border=0,
-            tools=[PanTool(), WheelZoomTool(), ResetTool()], output_backend="canvas",
+            tools=[PanTool(), wheel, ResetTool()], output_backend="canvas",
             html_attributes={"role": "img", "aria-label": "Map of power stations", "data-testid": "map"},
         )  # fmt: skip
-        plot.toolbar.active_scroll = plot.select_one(WheelZoomTool)  # type: ignore[assignment]
+        plot.toolbar.active_scroll = wheel
         plot.grid.visible = False
         settle(plot)
         if tiles:

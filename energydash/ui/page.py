@@ -94,7 +94,7 @@ def _server(settings: UiSettings, store: Store, audience: Audience) -> Server:
 
     hosts = {f"{host}:{settings.port}" for host in (settings.host, "127.0.0.1", "localhost")}
     try:
-        return pn.serve(
+        server: Server = pn.serve(
             {"/": page},
             address=settings.host,
             port=settings.port,
@@ -115,3 +115,4 @@ def _server(settings: UiSettings, store: Store, audience: Audience) -> Server:
         raise PortInUseError(
             f"port {settings.port} is in use on {settings.host}: stop what listens there, or give another with --port"
         ) from exc
+    return server
