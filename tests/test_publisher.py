@@ -69,6 +69,7 @@ async def test_everything_arrives_once_in_event_time_order(tmp_path, kind, qos):
 
     assert (summary.records, summary.intervals, summary.reconnects) == (160, 40, 0)
     assert (summary.start, summary.end) == (at(0), at(39))
+    # MQTT promises order within a topic, not between topics.
     stations = [
         schema.decode_facility_record(body) for topic, body in got if "facility" in topic
     ]
@@ -77,13 +78,6 @@ async def test_everything_arrives_once_in_event_time_order(tmp_path, kind, qos):
         (at(i), code) for i in range(40) for code in CODES
     ]
     assert [v.event_time for v in values] == [at(i) for i in range(40)]
-    moments = [
-        schema.decode_facility_record(body).event_time
-        if "facility" in topic
-        else schema.decode_market_record(body).event_time
-        for topic, body in got
-    ]
-    assert moments == sorted(moments)
 
 
 @pytest.mark.parametrize("kind", KINDS)
