@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 import holoviews as hv
+import holoviews.plotting.bokeh
 import panel as pn
 from bokeh.plotting import figure
 

@@ -18,6 +18,7 @@ _LINEAR_TO = 300.0
 _DECADE = 150.0
 _STEPS = (10, 20, 50, 100, 300)
 _MOST_STEPS = 7
+_ORDINARY = (0.0, 50.0)
 _LANDMARKS = (-1000.0, 1000.0, 5000.0, 17500.0)
 
 
@@ -73,9 +74,9 @@ def bend(price: float) -> float:
 
 def price_ticks(prices: Iterable[float]) -> list[float]:
     """Give the prices to label, $/MWh: round steps where the axis is linear, a few landmarks beyond."""
-    known = [price for price in prices if not math.isnan(price)] or [0.0]
-    low, high = min(known), max(known)
-    reach = bend(max(high, 0.0)) - bend(min(low, 0.0))
+    known = [price for price in prices if not math.isnan(price)]
+    low, high = min(known + [_ORDINARY[0]]), max(known + [_ORDINARY[1]])
+    reach = bend(high) - bend(low)
     step = next((s for s in _STEPS if reach / s <= _MOST_STEPS), _STEPS[-1])
     first = math.floor(max(low, -_LINEAR_TO) / step)
     last = math.ceil(min(high, _LINEAR_TO) / step)

@@ -1,0 +1,277 @@
+"""What is drawn, before it is drawn: columns, circles, texts."""
+
+import math
+from datetime import datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from test_store import at, begin, charts, facility, values
+
+from energydash import nem, schema
+from energydash.ui import explore, geography, numbers, series
+from energydash.ui import map as grid_map
+from energydash.ui.charts import Charts
+from energydash.ui.store import Reading, Row, Store
+from energydash.ui.theme import PALETTES
+
+LIGHT = PALETTES["light"]
+NOW = datetime(2026, 3, 1, 12, tzinfo=nem.NEM_ZONE)
+
+megawatts = st.floats(-3000, 3000, allow_nan=False)
+rows = st.builds(
+    Row,
+    fuel=st.dictionaries(
+        st.sampled_from([g.id for g in nem.FUEL_GROUPS]), megawatts, max_size=11
+    ),
+)
+
+
+@given(rows)
+def test_the_stack_reaches_what_generates_and_what_is_taken(row):
+    columns = series.stack([NOW], [row])
+    top, bottom = series.ABOVE[-1], series.BELOW[-1]
+    if not row.fuel:
+        assert math.isnan(columns[f"{top}_top"][0])
+        return
+    above = sum(max(row.fuel.get(group, 0.0), 0.0) for group in series.ABOVE)
+    below = sum(min(row.fuel.get(group, 0.0), 0.0) for group in series.BELOW)
+    assert columns[f"{top}_top"][0] == pytest.approx(above, abs=1e-6)
+    assert columns[f"{bottom}_low"][0] == pytest.approx(below, abs=1e-6)
+
+
+@given(rows)
+def test_no_area_of_the_stack_is_upside_down(row):
+    columns = series.stack([NOW], [row])
+    edges = [columns[f"{group}_top"][0] for group in series.ABOVE]
+    if row.fuel:
+        assert edges == sorted(edges)
+
+
+def test_a_battery_is_above_when_it_gives_and_below_when_it_takes():
+    gives = series.stack([NOW], [Row(fuel={"battery": 50.0})])
+    takes = series.stack([NOW], [Row(fuel={"battery": -50.0})])
+
+    assert (gives["battery_top"][0], gives["battery_low"][0]) == (50.0, 0.0)
+    assert (takes["battery_top"][0], takes["battery_low"][0]) == (0.0, -50.0)
+
+
+@given(st.floats(-1000, 17500), st.floats(-1000, 17500))
+def test_the_bent_price_axis_keeps_the_order_and_the_sign(one, other):
+    low, high = sorted((one, other))
+
+    assert series.bend(low) <= series.bend(high)
+    assert math.copysign(1, series.bend(one)) == math.copysign(1, one)
+
+
+def test_ordinary_prices_stay_readable_beside_the_cap_and_the_floor():
+    whole = series.bend(17_500) - series.bend(-1_000)
+
+    assert (series.bend(150) - series.bend(0)) / whole > 0.1
+
+
+@given(st.lists(st.floats(-1000, 17500), min_size=1, max_size=50))
+def test_a_price_axis_has_a_few_labels_that_enclose_ordinary_prices(prices):
+    ticks = series.price_ticks(prices)
+
+    assert 2 <= len(ticks) <= 14
+    assert len(set(ticks)) == len(ticks)
+    assert 0.0 in ticks
+
+
+def test_wall_time_is_nem_time_whatever_the_offset_of_the_moment():
+    same = NOW.astimezone(nem.WEM_ZONE)
+
+    assert series.wall_ms(NOW) == series.wall_ms(same)
+    assert series.wall_ms(NOW) / 3_600_000 % 24 == 12
+
+
+@given(st.floats(40, 3000), st.floats(40, 3000))
+def test_a_circles_area_is_its_power(one, other):
+    ratio = (grid_map.radius_px(one) / grid_map.radius_px(other)) ** 2
+
+    assert ratio == pytest.approx(one / other)
+
+
+def look(power, **more):
+    reading = Reading(NOW, power, None, 1)
+    return grid_map.mark(facility("A"), reading, LIGHT, in_scope=True, **more)
+
+
+def test_zero_is_hollow_a_load_is_a_ring_and_no_value_is_grey():
+    silent = grid_map.mark(facility("A"), None, LIGHT, in_scope=True)
+
+    assert look(50.0).fill_alpha > 0.5
+    assert look(0.0).fill_alpha == 0
+    assert look(0.0).line_alpha > 0
+    assert 0 < look(-50.0).fill_alpha < look(50.0).fill_alpha
+    assert "taken" in look(-50.0).shown
+    assert (silent.color, silent.shown) == (LIGHT.no_data, "no data")
+    assert look(None).shown == "no data"
+
+
+def test_a_value_of_an_earlier_interval_says_when():
+    assert look(50.0).shown == f"50{numbers.THIN}MW"
+    assert look(50.0, newest=False).shown.endswith(" at 12:00")
+
+
+def test_a_station_outside_the_chosen_region_is_faint_but_there():
+    faint = grid_map.mark(facility("A"), Reading(NOW, 50.0, None, 1), LIGHT, in_scope=False)
+
+    assert 0 < faint.fill_alpha < 0.2
+
+
+def test_the_legend_of_sizes_is_drawn_by_the_function_that_draws_the_map():
+    for mw in (100.0, 500.0, 2500.0):
+        assert f'r="{grid_map.radius_px(mw):.1f}"' in grid_map.legend()
+
+
+def test_an_update_patches_the_map_and_a_silent_station_turns_grey():
+    store = Store()
+    begin(store, "A", "B")
+    store.apply(schema.FacilityUpdate(seq=1, values=values(("A", 0, 1.0), ("B", 0, 400.0))))
+    store.apply(charts([at(0)]))
+    drawn = grid_map.Map(LIGHT)
+    drawn.show(store, None)
+    place = drawn.source.data["code"].index
+    columns = drawn.source.data
+
+    store.apply(schema.FacilityUpdate(seq=2, values=values(("A", 8, 100.0))))
+    store.apply(charts([at(8)]))
+    drawn.refresh(store, store.readings)
+
+    assert drawn.source.data is columns
+    assert drawn.source.data["size"][place("A")] == 2 * grid_map.radius_px(100.0)
+    assert drawn.source.data["shown"][place("B")] == "no data"
+
+
+def test_a_station_without_coordinates_is_not_drawn_somewhere():
+    store = Store()
+    begin(store, "A")
+    store.facilities += (
+        schema.FacilityInfo(
+            code="B", name="Nowhere", network="NEM", region="NSW1", fueltech="wind", status="operating"
+        ),
+    )  # fmt: skip
+    drawn = grid_map.Map(LIGHT)
+    drawn.show(store, None)
+
+    assert drawn.source.data["code"] == ["A"]
+
+
+def test_new_intervals_stream_and_changed_ones_are_patched():
+    store = Store()
+    store.apply(charts([at(0), at(1)], demand=10.0))
+    drawn = Charts()
+    drawn.show(store, nem.NETWORK)
+    source = drawn._stack.source
+    columns = source.data
+
+    store.apply(charts([at(1)], demand=11.0))
+    store.apply(charts([at(2)], demand=12.0))
+    drawn.refresh(store, nem.NETWORK, [at(1), at(2)])
+
+    assert source.data is columns
+    assert list(source.data["demand"]) == [10.0, 11.0, 12.0]
+    assert list(source.data["t"]) == [series.wall_ms(at(i)) for i in range(3)]
+
+
+def test_a_late_interval_before_the_first_one_redraws_in_order():
+    store = Store()
+    store.apply(charts([at(1), at(2)], demand=10.0))
+    drawn = Charts()
+    drawn.show(store, nem.NETWORK)
+    store.apply(charts([at(0)], demand=9.0))
+    drawn.refresh(store, nem.NETWORK, [at(0)])
+
+    assert list(drawn._stack.source.data["demand"]) == [9.0, 10.0, 10.0]
+
+
+def test_a_chart_holds_a_day():
+    store = Store()
+    drawn = Charts()
+    for start in range(0, 600, 50):
+        times = [at(start + i) for i in range(50)]
+        store.apply(charts(times, demand=1.0))
+        drawn.refresh(store, nem.NETWORK, times)
+
+    assert len(drawn._stack.source.data["t"]) == 288
+    assert drawn._stack.source.data["t"][-1] == series.wall_ms(at(599))
+
+
+@given(st.lists(st.one_of(st.none(), st.floats(-1000, 20000)), max_size=60))
+def test_a_duration_curve_falls_and_leaves_out_what_is_missing(given_values):
+    curve = explore.duration(given_values)
+    heights = [y for _, y in curve]
+
+    assert heights == sorted(heights, reverse=True)
+    assert len(curve) == sum(value is not None for value in given_values)
+    assert not curve or curve[-1][0] == pytest.approx(100)
+
+
+@pytest.mark.parametrize("form", explore.FORMS)
+def test_every_metric_can_be_explored_in_every_form(form):
+    store = Store()
+    store.apply(charts([at(i) for i in range(5)], demand=10.0))
+    view = explore.Explore(store, LIGHT)
+    for metric in explore.METRICS:
+        assert len(view.plot(metric, form)) == len(nem.NEM_REGIONS)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (numbers.megawatts(24310.4), "24,310 MW"),
+        (numbers.megawatts(1.25), "1.2 MW"),
+        (numbers.megawatts(0.0), "0 MW"),
+        (numbers.megawatts(-310.0), "\u2212310 MW"),
+        (numbers.megawatts(None), "–"),
+        (numbers.dollars(-31.0), "\u2212$31.00"),
+        (numbers.dollars(17500.0), "$17,500"),
+        (numbers.share(0.4123), "41.2 %"),
+        (numbers.intensity(0.524), "0.52 t/MWh"),
+        (numbers.flow(-310.0), "exports 310 MW"),
+        (numbers.flow(0.4), "balanced, 0 MW"),
+        (numbers.flow(None), "–"),
+    ],
+)
+def test_a_number_has_its_unit_and_its_sign(text, expected):
+    assert text.replace(numbers.THIN, " ") == expected
+
+
+def test_shares_leave_batteries_and_pumps_out():
+    fuels = {
+        each.id: each
+        for each in numbers.fuel_rows(
+            Row(
+                fuel={"wind": 60.0, "gas": 40.0, "battery": 30.0, "pumps": -5.0},
+                generation=100.0,
+            )
+        )
+    }
+
+    assert fuels["wind"].share == pytest.approx(0.6)
+    assert fuels["battery"].share is None
+    assert fuels["pumps"].share is None
+    assert fuels["solar"].power == "–"
+
+
+def test_every_region_has_its_outline():
+    assert {region.code for region in nem.REGIONS} <= set(geography.states())
+
+
+@given(st.floats(112, 154), st.floats(-44, -10))
+def test_the_projection_can_be_undone(longitude, latitude):
+    x, y = geography.mercator(longitude, latitude)
+    back = math.degrees(2 * math.atan(math.exp(y / 6_378_137.0)) - math.pi / 2)
+
+    assert math.degrees(x / 6_378_137.0) == pytest.approx(longitude)
+    assert back == pytest.approx(latitude)
+
+
+def test_both_themes_know_every_fuel_and_region_by_the_same_name():
+    for palette in PALETTES.values():
+        assert set(palette.regions) == set(nem.NEM_REGIONS)
+        assert len({palette.fuel(group.id) for group in nem.FUEL_GROUPS}) == len(
+            nem.FUEL_GROUPS
+        )
