@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 import holoviews as hv
-import holoviews.plotting.bokeh
 import panel as pn
 from bokeh.plotting import figure
 
@@ -13,6 +12,8 @@ from energydash import nem
 from energydash.ui import bundled, series
 from energydash.ui.store import Row, Store
 from energydash.ui.theme import FONT, Palette, paint, settle
+
+hv.extension("bokeh")
 
 _Value = Callable[[Row], float | None]
 

@@ -75,7 +75,7 @@ def bend(price: float) -> float:
 def price_ticks(prices: Iterable[float]) -> list[float]:
     """Give the prices to label, $/MWh: round steps where the axis is linear, a few landmarks beyond."""
     known = [price for price in prices if not math.isnan(price)]
-    low, high = min(known + [_ORDINARY[0]]), max(known + [_ORDINARY[1]])
+    low, high = min([_ORDINARY[0], *known]), max([_ORDINARY[1], *known])
     reach = bend(high) - bend(low)
     step = next((s for s in _STEPS if reach / s <= _MOST_STEPS), _STEPS[-1])
     first = math.floor(max(low, -_LINEAR_TO) / step)
