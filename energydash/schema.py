@@ -357,7 +357,11 @@ class Subscribe(Record, frozen=True, kw_only=True, tag="subscribe"):
 
 
 class Resume(Record, frozen=True, kw_only=True, tag="resume"):
-    """Ask for what came after `seq`; the server answers with that, or with fresh snapshots."""
+    """Ask for what came after `seq`; the server answers with that, or with fresh snapshots.
+
+    Give the `seq` of the last `status`: the frames of one change, or of a snapshot, share theirs, and only the
+    `status` behind them tells that all of it has come.
+    """
 
     seq: int
 

@@ -192,7 +192,7 @@ async def travel(folder: Path) -> None:
         assert health(port)["ready"] is False
 
         def publish():
-            done = energydash("publish", "--json", "--speed", "max", "--qos", "1", "--broker", broker, cwd=folder)  # fmt: skip
+            done = energydash("publish", "--json", "--speed", "max", "--broker", broker, cwd=folder)  # fmt: skip
             assert done.returncode == 0, done.stderr
             assert json.loads(done.stdout)["records"] == len(expected) + len(prices)
 

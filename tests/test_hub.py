@@ -102,7 +102,8 @@ class Screen:
     def show(self, *texts: str) -> "Screen":
         for text in texts:
             frame = schema.decode_server_frame.decode(text)
-            self.seq = getattr(frame, "seq", self.seq)
+            # The frames of a change share a seq; only a status tells that all of it has come.
+            self.seq = frame.seq if isinstance(frame, schema.Status) else self.seq
             self._apply(frame)
         return self
 

@@ -160,7 +160,7 @@ async def test_who_resumes_gets_what_was_missed():
     async with serving(ticking=False) as live:
         feed(live)
         async with live.reader() as reader:
-            seq = (await reader.greeting())["initial_data"]["seq"]
+            seq = (await reader.greeting())["status"]["seq"]
         for mw in (1.0, 2.0):
             live.hub.facilities([power("FARM", 3, mw)])
             live.fanout.tick(with_status=False)
@@ -522,7 +522,7 @@ async def test_the_command_ends_with_130_on_ctrl_c_with_clients_connected(tmp_pa
     ):  # fmt: skip
         await until(lambda: answers(port), "the server answers", 20)
         async with reader_of(f"ws://127.0.0.1:{port}/ws/realtime") as reader:
-            await reader.greeting()
+            await status_with(reader, "connected")
             code = await asyncio.to_thread(interrupt, process, 5)
             assert await reader.end() in {1001, 1012}
     assert code == 130
