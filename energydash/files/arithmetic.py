@@ -181,7 +181,7 @@ def facility_rows(
     return pl.DataFrame(
         {
             "stamp": stamps,
-            "timestamp": labels.of(stamps, series[0].zone),
+            "timestamp": pl.Series(labels.of(stamps, series[0].zone), dtype=pl.String),
             "facility_code": pl.repeat(code, stamps.size, dtype=pl.String, eager=True),
             "power": pl.Series(power[there], nan_to_null=True),
             "emissions": pl.Series(emissions[there], nan_to_null=True),
