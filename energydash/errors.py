@@ -1,13 +1,4 @@
-"""The deliberate errors, each with the exit code the command line ends with.
-
-EnergydashError         1   the base: something the user can act on
-  ConfigError           2   a setting is missing or wrong
-  SourceError           3   the data source refused, failed or made no sense
-    AuthError           3   the source does not accept the key
-  FileError             4   a file is missing, unreadable or malformed
-  BrokerError           5   the MQTT broker is absent or refuses
-  PortInUseError        6   another program listens on a port we need
-"""
+"""The deliberate errors. The command line ends with 2 for a `ConfigError`, which is wrong usage, with 1 for the others."""
 
 
 class EnergydashError(Exception):

@@ -21,6 +21,10 @@ class _OneLineFormatter(logging.Formatter):
         return super().formatMessage(record)
 
 
+def _is_not_a_late_answer(record: logging.LogRecord) -> bool:
+    return not str(record.msg).startswith("Unexpected message ID")
+
+
 def set_up(command: str, *, level: str = "INFO", folder: Path = Path("logs")) -> None:
     """Send this process's log to `folder/<command>.log`, and its warnings to stderr.
 
@@ -35,8 +39,10 @@ def set_up(command: str, *, level: str = "INFO", folder: Path = Path("logs")) ->
     screen.setLevel(max(logging.WARNING, root.level))
     screen.setFormatter(_OneLineFormatter("%(levelname)s %(message)s"))
     root.addHandler(screen)
-    for noisy in ("httpx", "httpcore", "aiomqtt", "bokeh", "tornado.access"):
+    for noisy in ("httpx", "httpcore", "mqtt", "bokeh", "tornado.access"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
+    # aiomqtt shows a traceback for an answer that comes after its asker was stopped.
+    logging.getLogger("mqtt").addFilter(_is_not_a_late_answer)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file = RotatingFileHandler(

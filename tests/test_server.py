@@ -266,19 +266,19 @@ async def test_without_the_token_the_websocket_stays_shut():
         assert not live.fanout.clients
 
 
-async def test_without_the_token_only_health_answers():
+async def test_without_the_token_only_health_and_the_index_answer():
     async with serving(token=Secret(TOKEN)) as live:
         feed(live)
-        answers = [await live.get(path) for path in ("/api/facilities", "/api/metadata", "/")]
+        answers = [await live.get(path) for path in ("/api/facilities", "/api/metadata", "/metrics")]
         named = await live.get(f"/api/facilities?token={TOKEN}")
         shown = await live.get("/api/facilities", headers={"Authorization": f"Bearer {TOKEN}"})
-        health = await live.get("/health")
+        public = [await live.get(path) for path in ("/", "/health")]
 
     for answer in (*answers, named):
         assert answer.status_code == 401
         assert "Bearer" in answer.json()["detail"]
         assert TOKEN not in answer.text
-    assert (shown.status_code, health.status_code) == (200, 200)
+    assert [each.status_code for each in (shown, *public)] == [200, 200, 200]
 
 
 async def test_a_token_that_is_no_ascii_is_refused_and_breaks_nothing(caplog):
@@ -338,6 +338,7 @@ async def test_rest_gives_what_the_hub_holds():
         metrics = (await live.get("/metrics")).raise_for_status()
 
     assert answers["/"]["websocket"] == "/ws/realtime"
+    assert answers["/"]["health"]["ready"] is True
     assert answers["/api/facilities"]["count"] == 3
     narrowed = answers["/api/facilities?region=NSW1&fuel=wind"]["facilities"]
     assert [each["info"]["code"] for each in narrowed] == ["FARM"]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from litestar import Response, get
@@ -22,6 +22,16 @@ class Health(msgspec.Struct, frozen=True):
     ready: bool
     reason: str
     event_time: datetime | None = None
+
+
+class Index(msgspec.Struct, frozen=True, kw_only=True):
+    """What stands at this address."""
+
+    health: Health
+    name: str = "energydash"
+    version: str = __version__
+    docs: str = "/schema"
+    websocket: str = "/ws/realtime"
 
 
 class FacilityNow(msgspec.Struct, frozen=True):
@@ -77,7 +87,12 @@ def public_handlers(fanout: Fanout) -> list[HTTPRouteHandler]:
         answer = health_of(fanout)
         return Response(answer, status_code=200 if answer.ready else 503)
 
-    return [health]
+    @get("/", sync_to_thread=False)
+    def index() -> Index:
+        """Say what this is, where to go, and whether there is a grid to show."""
+        return Index(health=health_of(fanout))
+
+    return [index, health]
 
 
 def handlers(fanout: Fanout) -> list[HTTPRouteHandler]:
@@ -152,11 +167,6 @@ def _market_handlers(fanout: Fanout) -> list[HTTPRouteHandler]:
 def _server_handlers(fanout: Fanout) -> list[HTTPRouteHandler]:
     hub = fanout.hub
 
-    @get("/", sync_to_thread=False)
-    def index() -> dict[str, Any]:
-        """Say what this is and where to go."""
-        return {"name": "energydash", "version": __version__, "docs": "/schema", "websocket": "/ws/realtime"}  # fmt: skip
-
     @get("/api/metadata", sync_to_thread=False)
     def metadata() -> Metadata:
         """Give regions, fuels, colours, the source and the state of the road."""
@@ -192,4 +202,4 @@ def _server_handlers(fanout: Fanout) -> list[HTTPRouteHandler]:
         ]
         return "\n".join([*records, *gauges, ""])
 
-    return [index, metadata, charts, metrics]
+    return [metadata, charts, metrics]
