@@ -1,10 +1,13 @@
 """The page in a real browser, on a fresh `up`: what a reader sees, and what must not happen to them."""
 
+import urllib.request
 from contextlib import ExitStack
 
 import pytest
+from brokers import Server
 from browsing import Visit, chromium, needs_chromium
 from processes import free_port, running, wait_until
+from stream_tables import write_all
 
 pytestmark = needs_chromium
 
@@ -173,6 +176,43 @@ def test_the_theme_follows_the_system_and_then_the_reader(visit):
     one.wait("document.documentElement.dataset.stage === 'live'", 20)
 
     assert one.read(ground) == light
+
+
+def test_a_name_is_text_and_never_markup(browser, tmp_path):
+    tables = tmp_path / "data/csv_output"
+    tables.mkdir(parents=True)
+    write_all(tables, 5)
+    evil = "<img src=x onerror='window.taken=1'><b>Alpha</b>"
+    names = tables / "facilities.csv"
+    names.write_text(names.read_text().replace("Alpha,", f'"{evil}",'))
+    backend, port = free_port(), free_port()
+    with ExitStack() as stack:
+        broker = stack.enter_context(Server("embedded", tmp_path))
+        for name, *arguments in (
+            ("serve", "--broker", broker.address.url, "--port", str(backend)),
+            ("ui", "--backend", f"ws://127.0.0.1:{backend}/ws/realtime", "--port", str(port), "--no-open"),
+            ("publish", "--broker", broker.address.url, "--speed", "600", "--loop"),
+        ):  # fmt: skip
+            folder = tmp_path / name
+            folder.mkdir()
+            data = () if name != "publish" else ("--data-dir", str(tmp_path / "data"))
+            stack.enter_context(running(name, *arguments, *data, cwd=folder))
+        url = f"http://127.0.0.1:{port}"
+        wait_until(lambda: _answers(url), 30, "the page answers")
+        one = Visit(browser, url)
+        one.page.mouse.move(*one.read("grid.marker(4)"))
+        one.page.get_by_text("<b>Alpha</b>").wait_for(timeout=10_000)
+        assert one.read("window.taken") is None
+        assert one.page.locator("img[src=x]").count() == 0
+        one.close()
+
+
+def _answers(url):
+    try:
+        with urllib.request.urlopen(url, timeout=5):
+            return True
+    except OSError:
+        return False
 
 
 def test_a_phone_scrolls_in_one_direction(visit):
