@@ -269,7 +269,9 @@ async def test_without_the_token_the_websocket_stays_shut():
 async def test_without_the_token_only_health_and_the_index_answer():
     async with serving(token=Secret(TOKEN)) as live:
         feed(live)
-        answers = [await live.get(path) for path in ("/api/facilities", "/api/metadata", "/metrics")]
+        answers = [
+            await live.get(path) for path in ("/api/facilities", "/api/metadata", "/metrics")
+        ]
         named = await live.get(f"/api/facilities?token={TOKEN}")
         shown = await live.get("/api/facilities", headers={"Authorization": f"Bearer {TOKEN}"})
         public = [await live.get(path) for path in ("/", "/health")]
