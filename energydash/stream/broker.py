@@ -15,6 +15,7 @@ from energydash.process import end_with_supervisor
 # One retained message carries every station: the library's 20 kB would refuse it.
 MAX_PAYLOAD_BYTES = 16 * 1024 * 1024
 _MAX_CONNECTIONS = 1000
+_GLANCE_S = 0.5
 
 
 def run(host: str, port: int) -> None:
@@ -41,7 +42,9 @@ def run(host: str, port: int) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     broker.start()
-    stop.wait()
+    # A signal that another thread took is handled only when this one wakes.
+    while not stop.wait(_GLANCE_S):
+        pass
 
 
 def main(arguments: Sequence[str]) -> None:
