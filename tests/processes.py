@@ -89,3 +89,29 @@ def interrupt(process: subprocess.Popen[str], limit_s: float) -> int:
     """Send Ctrl-C and give the exit code."""
     process.send_signal(signal.SIGINT)
     return process.wait(timeout=limit_s)
+
+
+class Up:
+    """A running `up` whose parts can be killed by name."""
+
+    def __init__(self, process: subprocess.Popen[str], url: str) -> None:
+        self.process = process
+        self.url = url
+
+    def part(self, word: str) -> psutil.Process:
+        """The process of a part; `up` starts another when it dies."""
+
+        def found() -> psutil.Process | None:
+            return next(
+                (each for each in descendants(self.process.pid) if _is(each, word)), None
+            )
+
+        return wait_until(found, 10, f"{word} runs")
+
+
+def _is(process: psutil.Process, word: str) -> bool:
+    try:
+        words = process.cmdline()
+    except psutil.Error:
+        return False
+    return word in words or any(f"energydash.stream.{word} import" in each for each in words)

@@ -20,24 +20,12 @@ def browser():
         yield found
 
 
-@pytest.fixture(scope="module")
-def url(tmp_path_factory):
-    port = free_port()
-    arguments = ("up", "--no-open", "--port", str(port), "--server-port", str(free_port()))
-    folder = tmp_path_factory.mktemp("up")
-    with running(*arguments, cwd=folder):
-        said = f"http://127.0.0.1:{port}"
-        said_by = folder / "stderr.txt"
-        wait_until(lambda: said in said_by.read_text(), 60, "up says where the page is")
-        yield said
-
-
 @pytest.fixture
-def visit(browser, url):
+def visit(browser, grid):
     with ExitStack() as closing:
 
         def open_page(**options):
-            one = Visit(browser, url, **options)
+            one = Visit(browser, grid.url, **options)
             closing.callback(one.close)
             return one
 

@@ -2,10 +2,8 @@
 
 import signal
 
-import psutil
 import pytest
 from browsing import Visit, chromium, needs_chromium
-from processes import descendants, free_port, running, wait_until
 
 pytestmark = needs_chromium
 
@@ -14,53 +12,15 @@ BACK_WITHIN_S = 15
 STALE_AFTER_S = 15
 
 
-class Up:
-    """A running `up` whose parts can be killed by name."""
-
-    def __init__(self, process, url):
-        self.process = process
-        self.url = url
-
-    def part(self, word):
-        """The process of a part; `up` starts another when it dies."""
-
-        def found():
-            return next(
-                (each for each in descendants(self.process.pid) if _is(each, word)), None
-            )
-
-        return wait_until(found, 10, f"{word} runs")
-
-
-def _is(process, word):
-    try:
-        words = process.cmdline()
-    except psutil.Error:
-        return False
-    return word in words or any(f"energydash.stream.{word} import" in each for each in words)
-
-
 @pytest.fixture(scope="module")
 def browser():
     with chromium() as found:
         yield found
 
 
-@pytest.fixture(scope="module")
-def up(tmp_path_factory):
-    port = free_port()
-    arguments = ("up", "--no-open", "--port", str(port), "--server-port", str(free_port()))
-    folder = tmp_path_factory.mktemp("road")
-    with running(*arguments, cwd=folder) as process:
-        url = f"http://127.0.0.1:{port}"
-        said_by = folder / "stderr.txt"
-        wait_until(lambda: url in said_by.read_text(), 60, "up says where the page is")
-        yield Up(process, url)
-
-
 @pytest.fixture
-def one(browser, up):
-    visit = Visit(browser, up.url)
+def one(browser, grid):
+    visit = Visit(browser, grid.url)
     yield visit
     visit.close()
 
@@ -70,9 +30,9 @@ def wait_for_stage(visit, stage, limit_s):
 
 
 def test_a_killed_dashboard_is_named_and_comes_back_without_a_reload_and_without_the_internet(
-    one, up
+    one, grid
 ):
-    up.part("ui").kill()
+    grid.part("ui").kill()
 
     wait_for_stage(one, "page", NAMED_WITHIN_S)
     assert "Dashboard server lost" in one.text("freshness")
@@ -83,9 +43,9 @@ def test_a_killed_dashboard_is_named_and_comes_back_without_a_reload_and_without
     assert one.foreign == []
 
 
-def test_a_killed_server_is_named_and_the_values_stay(one, up):
+def test_a_killed_server_is_named_and_the_values_stay(one, grid):
     price = one.text("price")
-    up.part("serve").kill()
+    grid.part("serve").kill()
 
     wait_for_stage(one, "server", NAMED_WITHIN_S)
     assert "Stream server lost" in one.text("freshness")
@@ -96,8 +56,8 @@ def test_a_killed_server_is_named_and_the_values_stay(one, up):
     assert one.read("grid.column('stack', 't').length") == 288
 
 
-def test_a_killed_broker_is_named(one, up):
-    up.part("broker").kill()
+def test_a_killed_broker_is_named(one, grid):
+    grid.part("broker").kill()
 
     wait_for_stage(one, "broker", NAMED_WITHIN_S)
     assert "MQTT broker" in one.text("freshness")
@@ -105,8 +65,8 @@ def test_a_killed_broker_is_named(one, up):
     one.moves(intervals=1)
 
 
-def test_a_silent_publisher_is_named_after_its_limit(one, up):
-    publisher = up.part("publish")
+def test_a_silent_publisher_is_named_after_its_limit(one, grid):
+    publisher = grid.part("publish")
     publisher.send_signal(signal.SIGSTOP)
     try:
         wait_for_stage(one, "publisher", STALE_AFTER_S + NAMED_WITHIN_S)

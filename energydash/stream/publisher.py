@@ -26,7 +26,7 @@ from energydash.stream.tail import Tail
 
 logger = logging.getLogger(__name__)
 
-CONNECT_TIMEOUT_S = 10.0
+CONNECT_TIMEOUT_S = 5.0
 """How long a broker that does not answer is asked again at the start."""
 
 _BACKOFF_CAP_S = 2.0
