@@ -261,8 +261,8 @@ async def test_the_real_catalogue_and_market_arrive_as_they_were_fetched(tmp_pat
     (data / "batch_data").mkdir(parents=True)
     raw = (REAL / "facilities_data.json").read_bytes()
     (data / "facilities_data.json").write_bytes(raw)
-    start = datetime(2025, 10, 7, 22, tzinfo=nem.NEM_ZONE)
-    answers = generate(schema.decode_facilities(raw), start, 24)
+    start = datetime(2025, 10, 7, 23, tzinfo=nem.NEM_ZONE)
+    answers = generate(schema.decode_facilities(raw), start, 12)
     for number, answer in enumerate(answers, 1):
         (data / f"batch_data/batch_{number:03}_metrics.json").write_bytes(answer)
     joined = [metric for answer in answers for metric in json.loads(answer)["data"]]
