@@ -1,8 +1,9 @@
-"""What several files share because it is dear: one running grid."""
+"""What several files share because it is dear: one running grid, a browser for a file."""
 
 from collections.abc import Iterator
 
 import pytest
+from browsing import chromium
 from processes import Up, free_port, running, wait_until
 
 
@@ -17,3 +18,10 @@ def grid(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
         said = folder / "stderr.txt"
         wait_until(lambda: url in said.read_text(), 60, "up says where the page is")
         yield Up(process, url)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[object]:
+    """Give a browser; a file at a time, because Playwright's loop and those of async tests exclude each other."""
+    with chromium() as found:
+        yield found

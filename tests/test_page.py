@@ -5,19 +5,13 @@ from contextlib import ExitStack
 
 import pytest
 from brokers import Server
-from browsing import Visit, chromium, needs_chromium
+from browsing import Visit, needs_chromium
 from processes import free_port, running, wait_until
 from stream_tables import write_all
 
 pytestmark = needs_chromium
 
 DAY = 288
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as found:
-        yield found
 
 
 @pytest.fixture

@@ -3,19 +3,13 @@
 import signal
 
 import pytest
-from browsing import Visit, chromium, needs_chromium
+from browsing import Visit, needs_chromium
 
 pytestmark = needs_chromium
 
 NAMED_WITHIN_S = 5
 BACK_WITHIN_S = 15
 STALE_AFTER_S = 15
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as found:
-        yield found
 
 
 @pytest.fixture
