@@ -1,5 +1,6 @@
 """The tables: CSV (or Parquet) that energydash writes and anybody's tools can read."""
 
+import csv
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -37,6 +38,10 @@ _MARKET_COLUMNS = {
     "network_region": pl.String,
 }
 
+_REQUIRED = ("timestamp", "facility_code", "network_code", "metric")
+_LINE = "line"
+_FIRST_LINE = 2  # the header is line 1
+
 _decode_fuels = msgspec.json.Decoder(dict[str, float]).decode
 
 
@@ -53,7 +58,7 @@ def write(table: pl.DataFrame, path: Path) -> None:
 
 
 def _table(path: Path, columns: dict[str, Any]) -> pl.DataFrame:
-    """Read a table whose columns must be there, as text turned strictly into their types.
+    """Read a table whose columns must be there, as text turned strictly into their types, after each row's line.
 
     Raises:
         FileError: it is missing, lacks a column or has a malformed row (named by its line).
@@ -64,6 +69,7 @@ def _table(path: Path, columns: dict[str, Any]) -> pl.DataFrame:
         if path.suffix == ".parquet":
             table = pl.read_parquet(path)
         else:
+            _refuse_ragged(path)
             table = pl.read_csv(path, infer_schema=False)
     except (pl.exceptions.PolarsError, OSError) as exc:
         reason = str(exc).partition("\n")[0]
@@ -77,36 +83,72 @@ def _table(path: Path, columns: dict[str, Any]) -> pl.DataFrame:
     )
     typed = table.cast(pl.Schema(columns), strict=False)
     _refuse_malformed(path, table, typed)
-    return typed
+    return typed.with_row_index(_LINE, offset=_FIRST_LINE)
+
+
+def _refuse_ragged(path: Path) -> None:
+    """Raise for the first row of another length than the header: Polars would end a short one with nulls."""
+    with path.open(encoding="utf-8", errors="replace", newline="") as file:
+        rows = csv.reader(file, strict=True)
+        line = 1
+        try:
+            width = len(next(rows, ()))
+            line = rows.line_num + 1
+            for row in rows:
+                if len(row) != width:
+                    raise FileError(
+                        f"{path} line {line}: {len(row)} fields where the header has {width}"
+                    )
+                line = rows.line_num + 1
+        except csv.Error as exc:
+            raise FileError(f"{path} line {line}: not a row of CSV ({exc})") from exc
 
 
 def _refuse_malformed(path: Path, table: pl.DataFrame, typed: pl.DataFrame) -> None:
-    """Raise for the first value that did not survive its type, and for a row without a time."""
-    wrong = pl.DataFrame(
-        [table[name].is_not_null() & typed[name].is_null() for name in typed.columns]
-    ).with_columns(timestamp=typed["timestamp"].is_null())
-    for name in wrong.columns:
-        row = wrong[name].arg_max()
-        if row is not None and wrong[name][row]:
-            raise FileError(
-                f"{path} line {row + 2}: {name} is {str(table[name][row] or '')[:40]!r}, which makes no sense"
-            )
+    """Raise for the first value that its type cannot hold, or that is missing where a row needs one."""
+    for name in typed.columns:
+        values = typed[name]
+        wrong = table[name].is_not_null() & values.is_null()
+        if name in _REQUIRED:
+            wrong = values.is_null()
+        elif values.dtype.is_float():
+            wrong |= ~values.is_finite().fill_null(value=True)
+        row = wrong.arg_max()
+        if row is not None and wrong[row]:
+            raise _nonsense(path, row + _FIRST_LINE, name, str(table[name][row] or ""))
 
 
-def _moment(path: Path, text: str) -> datetime:
+def _nonsense(path: Path, line: int, name: str, text: str) -> FileError:
+    return FileError(f"{path} line {line}: {name} is {text[:40]!r}, which makes no sense")
+
+
+def _moment(path: Path, line: int, text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise FileError(f"{path}: timestamp {text[:40]!r} is no ISO 8601 time") from None
+        raise _nonsense(path, line, "timestamp", text) from None
     if moment.tzinfo is None:
-        raise FileError(f"{path}: timestamp {text[:40]!r} has no offset")
+        raise FileError(f"{path} line {line}: timestamp {text[:40]!r} has no offset")
     return moment
+
+
+def _fuels(path: Path, line: int, text: str | None) -> dict[str, float] | None:
+    if not text:
+        return None
+    try:
+        return _decode_fuels(text)
+    except msgspec.MsgspecError:
+        raise _nonsense(path, line, "by_fuel", text) from None
 
 
 def _intervals(path: Path, columns: dict[str, Any]) -> Iterator[tuple[datetime, pl.DataFrame]]:
     """Yield each interval's rows, in event-time order."""
     table = _table(path, columns)
-    moments = {text: _moment(path, text) for text in table["timestamp"].unique()}
+    first_lines = table.unique("timestamp", keep="first", maintain_order=True)
+    moments = {
+        text: _moment(path, line, text)
+        for line, text in first_lines.select(_LINE, "timestamp").iter_rows()
+    }
     groups = table.partition_by("timestamp", as_dict=True, maintain_order=True)
     for text in sorted(moments, key=moments.__getitem__):
         yield moments[text], groups[(text,)]
@@ -133,9 +175,9 @@ def facility_intervals(
                     emissions=emissions,
                     longitude=longitude,
                     latitude=latitude,
-                    by_fuel=_decode_fuels(fuels) if fuels else None,
+                    by_fuel=_fuels(path, line, fuels),
                 )
-                for _, code, power, emissions, longitude, latitude, fuels in rows.sort(
+                for line, _, code, power, emissions, longitude, latitude, fuels in rows.sort(
                     "facility_code"
                 ).iter_rows()
             ],
@@ -163,7 +205,7 @@ def market_intervals(
                     value=value,
                     network_region=region or None,
                 )
-                for _, network, metric, value, region in rows.iter_rows()
+                for _, _, network, metric, value, region in rows.iter_rows()
             ],
         )
 
