@@ -16,6 +16,7 @@ from energydash.files import tables
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "realdata"
 MINI = mini_catalogue()
+NOON = "2026-01-05T12:00:00+10:00"
 
 
 def convert(folder, *arguments):
@@ -144,11 +145,28 @@ def test_the_facility_level_answer_says_what_the_table_says(tmp_path):
     }
 
 
+def test_a_revised_market_value_counts_and_null_stays_null(tmp_path):
+    write_folder(tmp_path / "data", MINI, START, 2)
+    answer = answer_of(price={})
+    answer["data"][0]["results"] = [
+        {"name": "price", "columns": {"region": region}, "data": [[NOON, value]]}
+        for region, value in (("SA1", 90.0), ("SA1", -25.5), ("VIC1", None), (None, 0.0))
+    ]
+    (tmp_path / "data/market_data.json").write_text(json.dumps(answer))
+
+    summary = convert(tmp_path)
+
+    market = pl.read_csv(tmp_path / "data/csv_output/market_metrics_data.csv")
+    assert dict(market.select("network_region", "value").rows()) == {
+        "SA1": -25.5, "VIC1": None, None: 0.0,
+    }  # fmt: skip
+    assert (market.height, summary["null_market_values"]) == (3, 1)
+
+
 # --- tables read back ----------------------------------------------------------------------------------
 
 FACILITIES = "timestamp,facility_code,power,emissions,longitude,latitude,by_fuel"
 MARKET = "timestamp,network_code,metric,value,network_region"
-NOON = "2026-01-05T12:00:00+10:00"
 
 
 @pytest.mark.parametrize(
