@@ -1,5 +1,3 @@
 """Australia's power grid, live on one screen and on one wire."""
 
-from importlib.metadata import version
-
-__version__ = version("energydash")
+__version__ = "0.1.0"

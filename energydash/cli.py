@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from energydash import config, log, nem, process, progress
+from energydash import __version__, config, log, nem, process, progress
 from energydash.errors import ConfigError, EnergydashError
 from energydash.options import (
     BROKER,
@@ -48,6 +48,25 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"energydash {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _every_command(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Say which version.", callback=_say_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """Australia's power grid, live on one screen and on one wire."""
 
 
 def _begin(command: str, log_level: str, *, debug: bool) -> None:

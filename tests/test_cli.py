@@ -1,6 +1,7 @@
 """The command line's contract: one clear line and the right exit code."""
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -38,6 +39,13 @@ def test_a_wrong_setting_is_one_line_and_two(tmp_path, arguments, words):
 
     assert done.returncode == 2
     assert words in only_line(done)
+
+
+def test_it_says_its_version(tmp_path):
+    done = energydash("--version", cwd=tmp_path)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.fullmatch(r"energydash \d+\.\d+\.\d+\n", done.stdout)
 
 
 def test_a_missing_file_is_one_line_and_one(tmp_path):
