@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Coroutine
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -76,7 +77,7 @@ def _begin(command: str, log_level: str, *, debug: bool) -> None:
 
 
 def _announce(url: str, *, quiet: bool, as_json: bool) -> None:
-    """Say where a service is going to listen."""
+    """Say where a service listens."""
     if as_json:
         typer.echo(msgspec.json.encode({"url": url}).decode())
     elif not quiet:
@@ -265,8 +266,8 @@ def serve(
     )  # fmt: skip
     from energydash.server import app as server
 
-    _announce(f"http://{host}:{port}", quiet=quiet, as_json=as_json)
-    _run(server.serve(settings))
+    ready = partial(_announce, f"http://{host}:{port}", quiet=quiet, as_json=as_json)
+    _run(server.serve(settings, ready))
 
 
 @app.command()
@@ -298,8 +299,8 @@ def ui(
     )  # fmt: skip
     from energydash.ui import page
 
-    _announce(f"http://{host}:{port}", quiet=quiet, as_json=as_json)
-    _run(page.serve(settings))
+    ready = partial(_announce, f"http://{host}:{port}", quiet=quiet, as_json=as_json)
+    _run(page.serve(settings, ready))
 
 
 @app.command()

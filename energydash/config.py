@@ -123,6 +123,23 @@ def check_exposure(host: str, *, token: Secret | None, insecure: bool) -> None:
     )
 
 
+def check_backend(url: str) -> None:
+    """Refuse what cannot be a stream server's address.
+
+    Raises:
+        ConfigError: it is no WebSocket address.
+    """
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in {"ws", "wss"} and parts.hostname and parts.port != 0
+    except ValueError:
+        good = False
+    if not good:
+        raise ConfigError(
+            f"--backend {url} is no WebSocket address: give ws://host:port/ws/realtime, or wss://"
+        )
+
+
 class FetchSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What `fetch` needs; `start` and `end` are aware and half-open."""
 

@@ -72,7 +72,20 @@ async def until_terminated[T](coroutine: Coroutine[Any, Any, T]) -> T:
 
 
 async def _named[T](coroutine: Coroutine[Any, Any, T]) -> T:
-    return await coroutine
+    """Run the work; of several errors that ended it together, the first is the one that a user should read."""
+    try:
+        return await coroutine
+    except* EnergydashError as failures:
+        raise _first(failures) from None
+
+
+def _first(group: BaseExceptionGroup[EnergydashError]) -> EnergydashError:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    if not isinstance(error, EnergydashError):
+        raise TypeError(f"not one of ours: {error!r}")
+    return error
 
 
 class Part:

@@ -268,7 +268,7 @@ async def run(settings: UpSettings) -> None:
     """Run everything until cancelled; nothing of it outlives this call.
 
     Raises:
-        EnergydashError: a part cannot be started, or keeps failing; its own last words are the text.
+        ExceptionGroup[EnergydashError]: a part cannot be started, or keeps failing; its own last words are the text.
     """
     what = plan(settings)
     if not settings.quiet:
@@ -280,27 +280,14 @@ async def run(settings: UpSettings) -> None:
         await _answers(what.broker.host, what.broker.port, "MQTT broker")
         await Part("publish", lambda: _publish_arguments(what)).for_ever()
 
-    try:
-        async with asyncio.TaskGroup() as group:
-            group.create_task(_feed(what, tables_ready), name="feed")
-            if what.embedded:
-                broker = Part("broker", lambda: _broker_arguments(what))
-                group.create_task(broker.for_ever(), name="broker")
-            group.create_task(publish_when_ready(), name="publish")
-            group.create_task(
-                Part("serve", lambda: _serve_arguments(what)).for_ever(), name="serve"
-            )
-            group.create_task(Part("ui", lambda: _ui_arguments(what)).for_ever(), name="ui")
-            group.create_task(_greet(what), name="greet")
-    except* EnergydashError as failures:
-        raise _first(failures) from None
-
-
-def _first(group: BaseExceptionGroup[EnergydashError]) -> EnergydashError:
-    """Give the first error of a group: the others followed from it or say the same."""
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    if not isinstance(error, EnergydashError):
-        raise TypeError(f"not one of ours: {error!r}")
-    return error
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_feed(what, tables_ready), name="feed")
+        if what.embedded:
+            broker = Part("broker", lambda: _broker_arguments(what))
+            group.create_task(broker.for_ever(), name="broker")
+        group.create_task(publish_when_ready(), name="publish")
+        group.create_task(
+            Part("serve", lambda: _serve_arguments(what)).for_ever(), name="serve"
+        )
+        group.create_task(Part("ui", lambda: _ui_arguments(what)).for_ever(), name="ui")
+        group.create_task(_greet(what), name="greet")

@@ -31,6 +31,7 @@ def test_wrong_usage_ends_with_two(tmp_path):
         (("publish", "--broker", "http://x"), "the broker address is not understood"),
         (("serve", "--host", "0.0.0.0"), "--token"),
         (("ui", "--host", "0.0.0.0", "--no-open"), "--insecure"),
+        (("ui", "--backend", "http://x", "--no-open"), "no WebSocket address"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
@@ -46,6 +47,15 @@ def test_it_says_its_version(tmp_path):
 
     assert (done.returncode, done.stderr) == (0, "")
     assert re.fullmatch(r"energydash \d+\.\d+\.\d+\n", done.stdout)
+
+
+def test_a_failure_beneath_a_running_service_is_one_line_and_one(tmp_path):
+    port = str(free_port())
+    nobody = f"mqtt://{'a' * 80}.example"
+    done = energydash("serve", "--quiet", "--port", port, "--broker", nobody, cwd=tmp_path)
+
+    assert done.returncode == 1
+    assert "no valid host name" in only_line(done)
 
 
 def test_a_missing_file_is_one_line_and_one(tmp_path):

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import socket
+from collections.abc import Callable
 from datetime import timedelta
 
 import uvicorn
@@ -92,8 +93,8 @@ async def run(app: Litestar, door: socket.socket) -> None:
         raise
 
 
-async def serve(settings: ServeSettings) -> None:
-    """Serve what the broker carries until cancelled.
+async def serve(settings: ServeSettings, ready: Callable[[], None] = lambda: None) -> None:
+    """Serve what the broker carries until cancelled; `ready` is called once it listens.
 
     Raises:
         ConfigError: the host is reachable from elsewhere without a token.
@@ -103,6 +104,7 @@ async def serve(settings: ServeSettings) -> None:
     fanout = Fanout(Hub(timedelta(hours=settings.history_hours)))
     with listen(settings.host, settings.port) as door:
         logger.info("listening on %s:%d", settings.host, settings.port)
+        ready()
         async with asyncio.TaskGroup() as group:
             group.create_task(fanout.run(), name="ticks")
             group.create_task(

@@ -11,7 +11,6 @@ from tornado.websocket import WebSocketClientConnection, WebSocketClosedError, w
 
 from energydash import schema
 from energydash.config import UiSettings
-from energydash.errors import ConfigError
 from energydash.ui.store import Store
 
 logger = logging.getLogger(__name__)
@@ -26,18 +25,12 @@ _POLICY = 1008
 
 
 async def run(settings: UiSettings, store: Store, wake: Callable[[], None]) -> None:
-    """Keep the store filled until cancelled; `wake` is called after each change.
-
-    Raises:
-        ConfigError: the backend's address makes no sense.
-    """
+    """Keep the store filled until cancelled; `wake` is called after each change."""
     attempts = 0
     while True:
         try:
             await _listen(settings, store, wake)
             attempts = 0
-        except ValueError as exc:
-            raise ConfigError(f"--backend {settings.backend} is no WebSocket address") from exc
         except (OSError, HTTPClientError, WebSocketClosedError, TimeoutError) as exc:
             level = logging.INFO if attempts else logging.WARNING
             logger.log(level, "the server at %s: %s", settings.backend, _reason(exc))

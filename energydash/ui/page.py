@@ -4,6 +4,7 @@ import asyncio
 import errno
 import logging
 import webbrowser
+from collections.abc import Callable
 from contextlib import suppress
 
 import panel as pn
@@ -59,19 +60,21 @@ class Audience:
             await asyncio.sleep(_FLUSH_EVERY_S)
 
 
-async def serve(settings: UiSettings) -> None:
-    """Serve the dashboard until cancelled.
+async def serve(settings: UiSettings, ready: Callable[[], None] = lambda: None) -> None:
+    """Serve the dashboard until cancelled; `ready` is called once it listens.
 
     Raises:
         ConfigError: the host is reachable from elsewhere, or the backend's address makes no sense.
         PortInUseError: another program listens on the port.
     """
     config.check_exposure(settings.host, token=None, insecure=settings.insecure)
+    config.check_backend(settings.backend)
     store, audience = Store(), Audience()
     server = _server(settings, store, audience)
     try:
         server.start()
         logger.info("listening on %s:%d", settings.host, settings.port)
+        ready()
         if settings.open_browser:
             await asyncio.to_thread(webbrowser.open, f"http://{settings.host}:{settings.port}")
         async with asyncio.TaskGroup() as group:
