@@ -120,6 +120,32 @@ class Provenance(Record, frozen=True, kw_only=True):
     fetched_at: datetime
 
 
+class Kept(Record, frozen=True, kw_only=True):
+    """One line of `manifest.jsonl`: what a raw file holds and where it comes from.
+
+    `kind` is "catalogue", "units" or "market"; `file` is relative to the data folder. `start` and `end` are the half-open window
+    that was asked for (no `end`: up to the newest there was), `first` and `last` the outermost labels that came, `points` the
+    values, null included. `by_region` is the market's grouping.
+    """
+
+    file: str
+    kind: str
+    source: str
+    url: str
+    fetched_at: datetime
+    sha256: str
+    size: int
+    network: str = ""
+    interval: str = ""
+    start: datetime | None = None
+    end: datetime | None = None
+    facilities: tuple[str, ...] = ()
+    by_region: bool = False
+    points: int = 0
+    first: datetime | None = None
+    last: datetime | None = None
+
+
 # --- MQTT --------------------------------------------------------------------------------------------
 
 
@@ -379,6 +405,7 @@ encode = msgspec.json.Encoder().encode
 decode_facilities = msgspec.json.Decoder(FacilitiesAnswer).decode
 decode_data = msgspec.json.Decoder(DataAnswer).decode
 decode_provenance = msgspec.json.Decoder(Provenance).decode
+decode_kept = msgspec.json.Decoder(Kept).decode
 decode_facility_record = msgspec.json.Decoder(FacilityRecord).decode
 decode_market_record = msgspec.json.Decoder(MarketRecord).decode
 decode_facility_latest = msgspec.json.Decoder(FacilityLatest).decode

@@ -19,6 +19,7 @@ class DataFolder:
         self.unit_metrics = root / "facility_units_metrics.json"
         self.facility_metrics = root / "facility_metrics.json"
         self.market = root / "market_data.json"
+        self.manifest = root / "manifest.jsonl"
         self.source = root / "source.json"
         self.tables = root / "csv_output" if tables is None else tables
         self.facilities_csv = self.tables / "facilities.csv"

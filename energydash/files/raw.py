@@ -161,6 +161,16 @@ def load_facilities(folder: DataFolder) -> schema.FacilitiesAnswer:
     return _decoded(folder.facilities, schema.decode_facilities)
 
 
+def unit_files(folder: DataFolder) -> list[Path]:
+    """Give the raw unit-level answers in the order in which a later value replaces an earlier one."""
+    return sorted(folder.batches.glob(_BATCHES), key=_batch_number)
+
+
+def _batch_number(path: Path) -> tuple[int, str]:
+    digits = "".join(filter(str.isdigit, path.name))
+    return int(digits or 0), path.name
+
+
 def load_units(folder: DataFolder) -> Iterator[schema.DataAnswer]:
     """Read the unit-level answers, one at a time: the joined file only where there are no batches.
 
@@ -168,7 +178,7 @@ def load_units(folder: DataFolder) -> Iterator[schema.DataAnswer]:
         FileError: there are none, one is malformed, or a new fetch took their place meanwhile.
     """
     identity = _identity(folder.batches)
-    paths = sorted(folder.batches.glob(_BATCHES))
+    paths = unit_files(folder)
     for path in paths:
         try:
             answer = _decoded(path, schema.decode_data)
