@@ -12,6 +12,9 @@ STEP = timedelta(minutes=5)
 EPOCH = datetime(2000, 1, 1)
 REGIONS = ("NSW1", "QLD1", "SA1", "TAS1", "VIC1")
 PLAIN_STATIONS = 35
+_DAY = 288
+_SUN = [round(max(0.0, 90 * math.sin(math.pi * (n - 72) / 144)), 4) for n in range(_DAY)]
+_FITFUL = ("GAPPY1", "EARLY1", "SILENT1")
 _PLAIN_FUELTECHS = (
     "solar_utility",
     "wind",
@@ -143,7 +146,7 @@ def _sends(unit_, n):
         case "GAPPY1":
             return n % 12 not in {5, 6}
         case "EARLY1":
-            return n % 288 < 12
+            return n % _DAY < 12
         case "SILENT1":
             return False
     return unit_.get("status_id") != "committed"
@@ -170,14 +173,17 @@ def _wave(unit_):
         case "pumps":
             return lambda n: round(50 + 10 * math.sin(n / 5), 4)
         case "solar_utility":
-            return lambda n: round(max(0.0, 90 * math.sin(math.pi * (n % 288 - 72) / 144)), 4)
+            return lambda n: _SUN[n % _DAY]
     phase = zlib.crc32(unit_["code"].rstrip("GL1").encode()) % 97
-    return lambda n: round(phase + (n % 12) * 1.25, 4)
+    hour = [round(phase + k * 1.25, 4) for k in range(12)]
+    return lambda n: hour[n % 12]
 
 
 def powers(unit_, steps):
     """Give MW at each step, or None where there is no row: the inactive half of a battery has none."""
     wave = _wave(unit_)
+    if unit_.get("status_id") != "committed" and unit_["code"] not in _FITFUL:
+        return [wave(n) for n in steps]
     return [wave(n) if _sends(unit_, n) else None for n in steps]
 
 
@@ -196,6 +202,8 @@ def _trapezoid(before, mw):
 def tonnes(unit_, steps):
     """Give t of CO2 of each interval: never None where a row exists, 0 where the unit emits or makes nothing."""
     factor = unit_.get("emissions_factor_co2", 0.0)
+    if not factor:
+        return [None if mw is None else 0.0 for mw in powers(unit_, steps)]
     return [None if mwh is None else round(max(mwh, 0.0) * factor, 4) for mwh in energies(unit_, steps)]  # fmt: skip
 
 
