@@ -52,7 +52,8 @@ class StandIn:
 
     `now` is naive NEM time and stands still unless a test moves it. `live` gives the data an edge (`standin_edge`),
     `future` what no present client knows, `compress` gzip to those that accept it. A test may set any of them, and
-    `credits`, `stations`, `keys`, at any time.
+    `credits`, `stations`, `keys`, at any time. As with the real API, a question that was answered within five minutes
+    of the clock gets the same bytes, whatever was set since; `cache=False` spares a test that, and the memory of it.
     """
 
     def __init__(

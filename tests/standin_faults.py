@@ -42,7 +42,7 @@ def quota():
 
 
 def rate_limited(retry_after_s=None, *, until=None):
-    """429, to retry after so many seconds, or at an aware moment by an HTTP date, or nobody says when."""
+    """429, to retry after so many seconds, or at a moment in UTC by an HTTP date, or nobody says when."""
     headers, more = [], {}
     if retry_after_s is not None:
         headers, more = [("retry-after", str(retry_after_s))], {"retry_after_seconds": retry_after_s}  # fmt: skip

@@ -162,7 +162,8 @@ class Asked:
         `clock` is the network's naive wall clock.
         """
         self.network = network
-        self.metrics = query.words("metrics", METRICS if set(allowed) <= set(METRICS) else (*METRICS, *allowed), required=True)  # fmt: skip
+        known = tuple(dict.fromkeys((*METRICS, *allowed)))
+        self.metrics = query.words("metrics", known, required=True)
         self.interval = query.one("interval", INTERVALS) or "5m"
         self.facilities, self.units = query.capped("facility_code"), query.capped("unit_code")
         self.region = (query.all("network_region")[-1:] or [None])[0]

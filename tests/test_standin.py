@@ -29,6 +29,13 @@ def api():
         yield standin
 
 
+@pytest.fixture(scope="module")
+def calm():
+    """A stand-in that nobody turns a switch of, for those who only read."""
+    with serving() as standin:
+        yield standin
+
+
 def get(api, path, **headers):
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return ask(api, path, **(AUTH | named))
@@ -372,9 +379,9 @@ def test_users_and_questions_are_kept_apart_and_refusals_are_not_kept(api):
 # --- data --------------------------------------------------------------------------------------------
 
 
-def test_every_metric_of_a_unit_can_be_recomputed(api):
+def test_every_metric_of_a_unit_can_be_recomputed(calm):
     path = UNITS + "&metrics=power&metrics=energy&metrics=emissions&metrics=market_value&metrics=storage_battery" + HOURS  # fmt: skip
-    answer = get(api, path)
+    answer = get(calm, path)
     found = series(answer)
 
     assert [(m["metric"], m["unit"]) for m in answer.json()["data"]] == [
@@ -390,8 +397,8 @@ def test_every_metric_of_a_unit_can_be_recomputed(api):
     assert set(found["emissions_W/HOE#1"][1].values()) == {0.0}
 
 
-def test_energy_is_a_trapezoid_and_not_power_over_twelve(api):
-    found = series(get(api, UNITS + "&metrics=power&metrics=energy" + HOURS))
+def test_energy_is_a_trapezoid_and_not_power_over_twelve(calm):
+    found = series(get(calm, UNITS + "&metrics=power&metrics=energy" + HOURS))
     power, energy = found["power_ER01"][1], found["energy_ER01"][1]
     moments = list(power)
 
@@ -400,10 +407,10 @@ def test_energy_is_a_trapezoid_and_not_power_over_twelve(api):
     assert any(abs(energy[label] - power[label] / 12) > 0.01 for label in moments)
 
 
-def test_value_is_null_without_a_price_and_zero_without_energy(api):
+def test_value_is_null_without_a_price_and_zero_without_energy(calm):
     label = next(t for t in labels(NOW - timedelta(hours=12), NOW) if grid.region_price("NSW1", t) is None)  # fmt: skip
     window = f"&date_start={label - timedelta(hours=2):%Y-%m-%dT%H:%M}&date_end={label + timedelta(hours=1):%Y-%m-%dT%H:%M}"
-    found = series(get(api, UNITS + "&metrics=market_value&metrics=energy" + window))
+    found = series(get(calm, UNITS + "&metrics=market_value&metrics=energy" + window))
 
     assert found["market_value_ER01"][1][label] is None
     for t, value in found["market_value_ER01"][1].items():
@@ -413,9 +420,9 @@ def test_value_is_null_without_a_price_and_zero_without_energy(api):
     assert {found["market_value_VBB1"][1][t] for t in charging} == {0.0}
 
 
-def test_hours_hold_mean_power_and_sums_labelled_by_their_start(api):
+def test_hours_hold_mean_power_and_sums_labelled_by_their_start(calm):
     path = UNITS + "&metrics=power&metrics=emissions&interval=1h&date_start=2026-03-10T08:30:00&date_end=2026-03-10T11:00:00"  # fmt: skip
-    found = series(get(api, path))
+    found = series(get(calm, path))
     unit = GRID["ER01"][1]
     first = labels(datetime(2026, 3, 10, 8, 30), datetime(2026, 3, 10, 9))
     second = labels(datetime(2026, 3, 10, 9), datetime(2026, 3, 10, 10))
@@ -453,15 +460,15 @@ def test_a_bucket_starts_where_the_calendar_says(interval, label, start):
 
 
 @pytest.mark.parametrize("interval", ["1d", "7d", "1M", "3M", "season", "1y"])
-def test_long_intervals_are_served(api, interval):
-    found = series(get(api, f"{MARKET}&interval={interval}&date_start=2026-01-15&date_end=2026-03-10"))  # fmt: skip
+def test_long_intervals_are_served(calm, interval):
+    found = series(get(calm, f"{MARKET}&interval={interval}&date_start=2026-01-15&date_end=2026-03-10"))  # fmt: skip
 
     assert all(grid.label_of(bucket_of(grid.step_of(t), interval)) == t for t in found["price_total"][1])  # fmt: skip
     assert None not in found["demand_total"][1].values()
 
 
-def test_units_without_a_station_fold_into_one_series(api):
-    answer = get(api, "/data/facilities/NEM?metrics=power&unit_code=ER01&unit_code=W/HOE%231" + HOURS)  # fmt: skip
+def test_units_without_a_station_fold_into_one_series(calm):
+    answer = get(calm, "/data/facilities/NEM?metrics=power&unit_code=ER01&unit_code=W/HOE%231" + HOURS)  # fmt: skip
 
     (result,) = answer.json()["data"][0]["results"]
     assert (result["name"], result["columns"]) == ("power_total", {})
@@ -471,12 +478,12 @@ def test_units_without_a_station_fold_into_one_series(api):
     label = datetime(2026, 3, 10, 8)
     expected = [grid.power(GRID[code][1], label) for code in ("ER01", "W/HOE#1")]
     assert [value for _, value in result["data"][:2]] == expected
-    one = series(get(api, UNITS + "&unit_code=ER01&metrics=power" + HOURS))
+    one = series(get(calm, UNITS + "&unit_code=ER01&metrics=power" + HOURS))
     assert list(one) == ["power_ER01"]
 
 
-def test_who_is_alive_in_the_newest_interval_leads(api):
-    answer = get(api, "/data/facilities/NEM?metrics=power&facility_code=GAPPYWF&facility_code=VBB&date_start=2026-03-10&date_end=2026-03-10T02:00:00")  # fmt: skip
+def test_who_is_alive_in_the_newest_interval_leads(calm):
+    answer = get(calm, "/data/facilities/NEM?metrics=power&facility_code=GAPPYWF&facility_code=VBB&date_start=2026-03-10&date_end=2026-03-10T02:00:00")  # fmt: skip
 
     last = {s["columns"]["unit_code"]: s["data"][-1][0] for s in answer.json()["data"][0]["results"]}  # fmt: skip
     assert list(last.values()) == sorted(last.values(), reverse=True)
@@ -486,17 +493,17 @@ def test_who_is_alive_in_the_newest_interval_leads(api):
     assert span["date_end"] == max(last.values()) == span["results"][-1]["date_end"]
 
 
-def test_a_network_is_the_plain_sum_of_its_units_as_grouped(api):
+def test_a_network_is_the_plain_sum_of_its_units_as_grouped(calm):
     path = "/data/network/NEM?metrics=power" + HOURS
     label = datetime(2026, 3, 10, 9)
     sending = [
         (station["network_region"], unit["fueltech_id"], mw) for station, unit in GRID.values()
         if station["network_id"] == "NEM" and grid.has_row(unit, label) and (mw := grid.power(unit, label)) is not None
     ]  # fmt: skip
-    total = series(get(api, path))
-    regions = series(ask(api, path + "&primary_grouping=network_region"))
-    fuels = get(api, path + "&primary_grouping=network_region&secondary_grouping=fueltech")
-    solar = series(get(api, path + "&fueltech_group=solar"))
+    total = series(get(calm, path))
+    regions = series(ask(calm, path + "&primary_grouping=network_region"))
+    fuels = get(calm, path + "&primary_grouping=network_region&secondary_grouping=fueltech")
+    solar = series(get(calm, path + "&fueltech_group=solar"))
 
     assert total["power_total"][1][label] == pytest.approx(sum(mw for _, _, mw in sending), abs=1e-5)  # fmt: skip
     assert {c["region"] for c, _ in regions.values()} == set(grid.REGIONS)
@@ -509,12 +516,12 @@ def test_a_network_is_the_plain_sum_of_its_units_as_grouped(api):
     assert points[label] == pytest.approx(coal, abs=1e-5)
     assert list(solar) == ["power_solar"]
     backwards = path.replace("T10", "T07")
-    assert get(api, backwards).json()["error"] == "Date start must be before date end"
+    assert get(calm, backwards).json()["error"] == "Date start must be before date end"
 
 
-def test_every_market_metric_is_known_with_its_unit(api):
+def test_every_market_metric_is_known_with_its_unit(calm):
     asked = "&".join(f"metrics={metric}" for metric in MARKET_METRICS)
-    answer = get(api, f"/market/network/NEM?{asked}{HOURS}")
+    answer = get(calm, f"/market/network/NEM?{asked}{HOURS}")
     found = series(answer)
     label = datetime(2026, 3, 10, 9)
 
@@ -530,9 +537,9 @@ def test_every_market_metric_is_known_with_its_unit(api):
     assert found["demand_energy_total"][1][label] == pytest.approx(found["demand_total"][1][label] / 12, abs=1e-3)  # fmt: skip
 
 
-def test_a_region_and_an_hour_of_the_market(api):
-    one = series(get(api, MARKET + "&network_region=SA1&interval=1h" + HOURS))
-    whole = series(get(api, MARKET + "&interval=1h" + HOURS))
+def test_a_region_and_an_hour_of_the_market(calm):
+    one = series(get(calm, MARKET + "&network_region=SA1&interval=1h" + HOURS))
+    whole = series(get(calm, MARKET + "&interval=1h" + HOURS))
 
     assert {name: columns for name, (columns, _) in one.items()} == {
         "price_SA1": {"region": "SA1"}, "demand_SA1": {"region": "SA1"},
@@ -543,13 +550,13 @@ def test_a_region_and_an_hour_of_the_market(api):
     assert one["price_SA1"][1][label] == pytest.approx(sum(prices) / len(prices), abs=1e-6)
     means = [grid.network_price(t) for t in inside if grid.network_price(t) is not None]
     assert whole["price_total"][1][label] == pytest.approx(sum(means) / len(means), abs=1e-6)
-    assert get(api, MARKET + "&network_region=NOWHERE" + HOURS).status_code == 404
+    assert get(calm, MARKET + "&network_region=NOWHERE" + HOURS).status_code == 404
 
 
-def test_the_west_answers_in_its_own_time(api):
+def test_the_west_answers_in_its_own_time(calm):
     stamp = "2026-03-10T09:00:00+08:00"
-    units = get(api, "/data/facilities/WEM?metrics=power&facility_code=MUJA" + HOURS)
-    prices = get(api, "/market/network/WEM?metrics=price&primary_grouping=network_region")
+    units = get(calm, "/data/facilities/WEM?metrics=power&facility_code=MUJA" + HOURS)
+    prices = get(calm, "/market/network/WEM?metrics=price&primary_grouping=network_region")
 
     assert units.json()["data"][0]["network_timezone_offset"] == "+08:00"
     assert stamp in dict(units.json()["data"][0]["results"][0]["data"])
