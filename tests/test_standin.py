@@ -538,16 +538,21 @@ def test_every_market_metric_is_known_with_its_unit(calm):
 
 
 def test_a_region_and_an_hour_of_the_market(calm):
-    one = series(get(calm, MARKET + "&network_region=SA1&interval=1h" + HOURS))
+    one = series(
+        get(calm, MARKET + "&metrics=demand_energy&network_region=SA1&interval=1h" + HOURS)
+    )
     whole = series(get(calm, MARKET + "&interval=1h" + HOURS))
 
     assert {name: columns for name, (columns, _) in one.items()} == {
-        "price_SA1": {"region": "SA1"}, "demand_SA1": {"region": "SA1"},
+        "price_SA1": {"region": "SA1"}, "demand_SA1": {"region": "SA1"}, "demand_energy_SA1": {"region": "SA1"},
     }  # fmt: skip
     label = datetime(2026, 3, 10, 9)
     inside = labels(label, label + timedelta(hours=1))
     prices = [p for t in inside if (p := grid.region_price("SA1", t)) is not None]
     assert one["price_SA1"][1][label] == pytest.approx(sum(prices) / len(prices), abs=1e-6)
+    demands = [grid.region_demand("SA1", t) for t in inside]
+    assert one["demand_SA1"][1][label] == pytest.approx(sum(demands) / 12, abs=1e-6)
+    assert one["demand_energy_SA1"][1][label] == pytest.approx(sum(demands) / 12, abs=1e-3)
     means = [grid.network_price(t) for t in inside if grid.network_price(t) is not None]
     assert whole["price_total"][1][label] == pytest.approx(sum(means) / len(means), abs=1e-6)
     assert get(calm, MARKET + "&network_region=NOWHERE" + HOURS).status_code == 404
