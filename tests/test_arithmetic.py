@@ -1,18 +1,23 @@
 """Units to facilities: every value once, none invented, whatever the form in which the answers come."""
 
 import json
+from pathlib import Path
 
-import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from series import mini_catalogue
-from sums import answer_of, assert_table, expected, label, mixed
+from sums import START, answer_of, assert_table, expected, label, mixed
 
 from energydash import schema
 from energydash.files import arithmetic, stations
+from energydash.files.blocks import read_blocks
+from energydash.files.clock import Clock, day_bounds, day_number, stamp_of
+from energydash.files.daily import Scene, station_frame
+from energydash.files.roster import roster
 
 MINI = mini_catalogue()
+OFFSET_S = 36_000
 MINI_UNITS = {
     unit["code"]: (facility["code"], unit["fueltech_id"])
     for facility in json.loads(MINI)["data"]
@@ -24,15 +29,25 @@ points = st.dictionaries(st.integers(0, 6), value, max_size=7)
 metrics = st.dictionaries(st.sampled_from(sorted(MINI_UNITS)), points, max_size=len(MINI_UNITS))
 
 
+ROSTER = roster(schema.decode_facilities(MINI))
+
+
 def table_of(answers):
-    catalogue = schema.decode_facilities(MINI)
-    found = arithmetic.collect(
-        (schema.decode_data(json.dumps(each).encode()) for each in answers), MINI_UNITS
-    )
-    table = arithmetic.wide_frame(found, {f.code: stations.place(f) for f in catalogue.data})
-    if table.is_empty():
-        return pl.DataFrame(schema=["timestamp", "facility_code"])
-    return table
+    """The station table of one day's answers, through decoding, sums and rows."""
+    clock = Clock()
+    blocks = [
+        block
+        for each in answers
+        for block in read_blocks(
+            Path("answer"), json.dumps(each).encode(), ROSTER.row_of, clock
+        ).blocks
+    ]
+    bounds = day_bounds(day_number(stamp_of(START), OFFSET_S), OFFSET_S)
+    day = arithmetic.Day(len(ROSTER.units), blocks, *bounds)
+    for block in blocks:
+        day.take(block)
+    scene = Scene(day=day, net=arithmetic.net(day, ROSTER), roster=ROSTER, offset_s=OFFSET_S)
+    return station_frame(scene, as_text=True)
 
 
 answers = st.builds(lambda p, e: answer_of(power=p, emissions=e), metrics, metrics)

@@ -6,7 +6,8 @@ from typing import Any
 import polars as pl
 
 from energydash import nem, schema
-from energydash.files.arithmetic import BATTERY_HALVES
+
+BATTERY_HALVES = (nem.BATTERY_CHARGING, nem.BATTERY_DISCHARGING)
 
 _OPERATING = "operating"
 _COMMISSIONING = "commissioning"

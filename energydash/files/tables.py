@@ -1,4 +1,4 @@
-"""The tables: CSV (or Parquet) that energydash writes and anybody's tools can read."""
+"""The tables read back: CSV (or Parquet) that energydash writes and anybody's tools can read."""
 
 import csv
 from collections.abc import Iterator
@@ -11,10 +11,11 @@ import polars as pl
 
 from energydash import schema
 from energydash.errors import FileError
-from energydash.files.folder import read, write_with
+from energydash.files.folder import read
 
 FACILITIES = "facilities"
 UNITS = "facility_units"
+UNIT_METRICS = "facility_units_metrics"
 FACILITY_METRICS = "facility_metrics_wide"
 MARKET_METRICS = "market_metrics_data"
 MARKET_METADATA = "market_metrics_metadata"
@@ -38,23 +39,19 @@ _MARKET_COLUMNS = {
     "network_region": pl.String,
 }
 
+COLUMNS = {
+    UNIT_METRICS: (
+        "timestamp", "facility_code", "unit_code", "fueltech_id", "power", "emissions",
+    ),
+    FACILITY_METRICS: tuple(_FACILITY_COLUMNS),
+}  # fmt: skip
+"""The columns of the two big tables, in their order."""
+
 _REQUIRED = ("timestamp", "facility_code", "network_code", "metric")
 _LINE = "line"
 _FIRST_LINE = 2  # the header is line 1
 
 _decode_fuels = msgspec.json.Decoder(dict[str, float]).decode
-
-
-def write(table: pl.DataFrame, path: Path) -> None:
-    """Replace a table as a whole; the path's suffix says the format.
-
-    Raises:
-        FileError: it cannot be written.
-    """
-    if path.suffix == ".parquet":
-        write_with(path, lambda temporary: table.write_parquet(temporary, compression="zstd"))
-    else:
-        write_with(path, table.write_csv)
 
 
 def _table(path: Path, columns: dict[str, Any]) -> pl.DataFrame:
@@ -66,8 +63,8 @@ def _table(path: Path, columns: dict[str, Any]) -> pl.DataFrame:
     if not path.exists():
         raise FileError(f"{path} is not there: {_ADVICE}")
     try:
-        if path.suffix == ".parquet":
-            table = pl.read_parquet(path)
+        if path.suffix == ".parquet" or path.is_dir():
+            table = _with_text_times(pl.read_parquet(path))
         else:
             _refuse_ragged(path)
             table = pl.read_csv(path, infer_schema=False)
@@ -84,6 +81,11 @@ def _table(path: Path, columns: dict[str, Any]) -> pl.DataFrame:
     typed = table.cast(pl.Schema(columns), strict=False)
     _refuse_malformed(path, table, typed)
     return typed.with_row_index(_LINE, offset=_FIRST_LINE)
+
+
+def _with_text_times(table: pl.DataFrame) -> pl.DataFrame:
+    """Give real times as the ISO 8601 texts that CSV has."""
+    return table.with_columns(pl.selectors.datetime().dt.strftime("%Y-%m-%dT%H:%M:%S%.f%:z"))
 
 
 def _refuse_ragged(path: Path) -> None:

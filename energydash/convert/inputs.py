@@ -1,0 +1,148 @@
+"""Which raw files there are, what spans they cover, and which of them make each day."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import msgspec
+
+from energydash import schema
+from energydash.convert.output import Stat, stat_of
+from energydash.convert.state import Input
+from energydash.errors import FileError
+from energydash.files import manifest, raw
+from energydash.files.blocks import UnitAnswer, mixed, read_blocks
+from energydash.files.clock import Clock, day_number, stamp_of
+from energydash.files.folder import DataFolder, read
+from energydash.files.roster import Roster
+
+_ADVICE = "run `energydash fetch` first"
+
+
+class Reader:
+    """Decodes raw files, and takes none for the one that was there before it."""
+
+    def __init__(self, folder: DataFolder, roster: Roster) -> None:
+        self._root = folder.root
+        self._roster = roster
+        self._clock = Clock()
+        self._last: tuple[str, Stat, UnitAnswer] | None = None
+
+    def read(self, each: Input) -> UnitAnswer:
+        """Decode a file.
+
+        Raises:
+            FileError: it is malformed, or not the file that was surveyed.
+        """
+        if self._last and self._last[:2] == (each.file, each.stat):
+            return self._last[2]
+        path = self._root / each.file
+        answer = read_blocks(path, read(path, _ADVICE), self._roster.row_of, self._clock)
+        if stat_of(path) != each.stat:
+            raise FileError(f"{path} was replaced by a new fetch while it was read: try again")
+        return answer
+
+    def learn(self, each: Input) -> Input:
+        """Give a file's entry with what its own content says."""
+        answer = self.read(each)
+        # It is likely to be asked for again at once, by the sweep.
+        self._last = (each.file, each.stat, answer)
+        return learnt(each, answer)
+
+
+def learnt(each: Input, answer: UnitAnswer) -> Input:
+    """Give a file's entry with what its decoded content says; the span that a manifest promised stays."""
+    return msgspec.structs.replace(
+        each,
+        first=answer.first if each.first is None else each.first,
+        last=answer.last if each.last is None else each.last,
+        interval=answer.interval,
+        offset_s=answer.offset_s,
+        unknown=answer.unknown,
+    )
+
+
+def survey(folder: DataFolder, before: Mapping[str, Input], reader: Reader) -> list[Input]:
+    """Give the raw files in the order in which a later value replaces an earlier one.
+
+    What was known `before` of a file that is still the same is not asked again; else the manifest tells the span of a file that
+    is as it was fetched, and any other file is decoded to learn it.
+
+    Raises:
+        FileError: there are none, or one is malformed.
+    """
+    entries = manifest.load(folder.manifest)
+    found = []
+    for path in raw.unit_files(folder) or [folder.unit_metrics]:
+        stat = stat_of(path)
+        if stat is None:
+            raise FileError(f"{path} is not there: {_ADVICE}")
+        name = path.relative_to(folder.root).as_posix()
+        entry = entries.get(name)
+        known = before.get(name)
+        if known and known.stat == stat and known.listed == (entry.sha256 if entry else ""):
+            found.append(known)
+        else:
+            found.append(_met(path, name, stat, entry, reader.learn))
+    return found
+
+
+def _met(
+    path: Path,
+    name: str,
+    stat: Stat,
+    entry: schema.Kept | None,
+    learn: Callable[[Input], Input],
+) -> Input:
+    """Give the entry of a file that is new to us."""
+    altered = entry is not None and not _is_as_fetched(path, stat, entry)
+    new = Input(
+        file=name, stat=stat, listed=entry.sha256 if entry else "", altered=altered,
+        first=None, last=None, interval="",
+    )  # fmt: skip
+    if entry is None or altered or entry.first is None or entry.last is None:
+        return learn(new)
+    return msgspec.structs.replace(
+        new,
+        first=stamp_of(entry.first),
+        last=stamp_of(entry.last),
+        interval=entry.interval,
+    )
+
+
+def _is_as_fetched(path: Path, stat: Stat, entry: schema.Kept) -> bool:
+    if stat[0] != entry.size:
+        return False
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() == entry.sha256
+
+
+def settle(inputs: list[Input], reader: Reader) -> tuple[str, int]:
+    """Give the interval of all files and the seconds from UTC of their labels: those of the first that has any.
+
+    Raises:
+        FileError: no file has any, or two differ in their interval.
+    """
+    interval, offset_s = "", 0
+    for index, each in enumerate(inputs):
+        if each.unknown is None:
+            inputs[index] = reader.learn(each)
+        if inputs[index].interval:
+            interval, offset_s = inputs[index].interval, inputs[index].offset_s
+            break
+    for each in inputs:
+        if each.interval not in {"", interval}:
+            raise mixed(Path(each.file), each.interval, interval)
+    return interval, offset_s
+
+
+def by_day(inputs: list[Input], offset_s: int) -> dict[int, list[Input]]:
+    """Give for each day, in order, the files whose span touches it, in theirs."""
+    days: dict[int, list[Input]] = {}
+    for each in inputs:
+        if each.first is None or each.last is None:
+            continue
+        first, last = (day_number(stamp, offset_s) for stamp in (each.first, each.last))
+        for number in range(first, last + 1):
+            days.setdefault(number, []).append(each)
+    return dict(sorted(days.items()))

@@ -1,0 +1,162 @@
+"""One day's rows of the big tables, and their bytes: fragments that follow each other in a file. Pure."""
+
+import io
+
+import msgspec
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from energydash.files.arithmetic import EMISSIONS, POWER, Day, Mask, Net
+from energydash.files.blocks import METRICS
+from energydash.files.clock import labels, zone_name
+from energydash.files.roster import Roster
+
+MEASURES = ("MW", "t")
+"""The units of measure of `METRICS`."""
+
+
+class Scene(msgspec.Struct, frozen=True, kw_only=True):
+    """A day's values, what they sum to, and the seconds from UTC in which its tables say the time."""
+
+    day: Day
+    net: Net
+    roster: Roster
+    offset_s: int
+
+    def there(self) -> Mask:
+        """Say which facilities have a value when (facilities x times): these are the rows."""
+        return ~(np.isnan(self.net.power) & np.isnan(self.net.emissions))
+
+
+def station_frame(scene: Scene, *, as_text: bool) -> pl.DataFrame:
+    """Give a row for each facility and interval with a value, by time and code; times as ISO 8601 text or real ones."""
+    roster, net = scene.roster, scene.net
+    times, rows = np.nonzero(scene.there().T)
+    return pl.DataFrame(
+        {
+            "timestamp": _times(scene, as_text=as_text).gather(times),
+            "facility_code": pl.Series(roster.facilities, dtype=pl.String).gather(rows),
+            "power": _numbers(net.power[rows, times]),
+            "emissions": _numbers(net.emissions[rows, times]),
+            "longitude": _numbers(roster.longitudes[rows]),
+            "latitude": _numbers(roster.latitudes[rows]),
+            "by_fuel": _mixes(scene, times, rows),
+        }
+    )
+
+
+def unit_frame(scene: Scene, *, as_text: bool) -> pl.DataFrame:
+    """Give a row for each unit and interval with a value, as the source gave it, by time, facility, fuel and unit."""
+    roster, values = scene.roster, scene.day.values
+    there = ~(np.isnan(values[POWER]) & np.isnan(values[EMISSIONS]))
+    times, rows = np.nonzero(there.T)
+    facilities = pl.Series(roster.facilities, dtype=pl.String).gather(roster.facility_of)
+    return pl.DataFrame(
+        {
+            "timestamp": _times(scene, as_text=as_text).gather(times),
+            "facility_code": facilities.gather(rows),
+            "unit_code": pl.Series(roster.units, dtype=pl.String).gather(rows),
+            "fueltech_id": pl.Series(roster.fueltechs, dtype=pl.String).gather(rows),
+            "power": _numbers(values[POWER][rows, times]),
+            "emissions": _numbers(values[EMISSIONS][rows, times]),
+        }
+    )
+
+
+def _times(scene: Scene, *, as_text: bool) -> pl.Series:
+    if as_text:
+        return pl.Series(labels(scene.day.stamps, scene.offset_s), dtype=pl.String)
+    moments = pl.Series(scene.day.stamps).cast(pl.Datetime("us", "UTC"))
+    return moments.dt.convert_time_zone(zone_name(scene.offset_s))
+
+
+def _numbers(values: NDArray[np.float64]) -> pl.Series:
+    return pl.Series(values, nan_to_null=True)
+
+
+def _mixes(scene: Scene, times: NDArray[np.intp], rows: NDArray[np.intp]) -> pl.Series:
+    """Give JSON of MW by fuel for the rows of facilities with several fuels, null for all others."""
+    roster = scene.roster
+    several = np.flatnonzero(roster.several_fuels[rows])
+    ends = np.append(roster.fuel_starts[1:], len(roster.fuels))
+    starts = roster.fuel_starts[rows[several]]
+    counts = ends[rows[several]] - starts
+    names = pl.Series([f'"{fuel}":' for fuel in roster.fuels], dtype=pl.String)
+    parts = []
+    for nth in range(counts.max(initial=0)):
+        fuels = np.minimum(starts + nth, len(roster.fuels) - 1)
+        mw = scene.net.fuels[fuels, times[several]]
+        values = _numbers(np.where(nth < counts, mw, np.nan)).cast(pl.String)
+        parts.append((names.gather(fuels) + values).alias(str(nth)))
+    if not parts:
+        return pl.repeat(None, rows.size, dtype=pl.String, eager=True)
+    inside = pl.concat_str(pl.all(), separator=",", ignore_nulls=True)
+    mixes = pl.DataFrame(parts).select(
+        pl.when(inside != "").then("{" + inside + "}").alias("mix")
+    )["mix"]
+    where = np.full(rows.size, several.size)
+    where[several] = np.arange(several.size)
+    return mixes.append(pl.Series([None], dtype=pl.String)).gather(where)
+
+
+def csv_bytes(table: pl.DataFrame) -> bytes:
+    """Give a table's rows as CSV, without the header."""
+    buffer = io.BytesIO()
+    table.write_csv(buffer, include_header=False)
+    return buffer.getvalue()
+
+
+def parquet_bytes(table: pl.DataFrame) -> bytes:
+    """Give a table as a Parquet file."""
+    buffer = io.BytesIO()
+    table.write_parquet(buffer, compression="zstd")
+    return buffer.getvalue()
+
+
+def answer_bytes(scene: Scene, interval: str) -> bytes:
+    """Give the facility level in the form of the API's answers, compactly: a JSON entry for each metric."""
+    there = scene.there()
+    if not there.any():
+        return b""
+    values = (scene.net.power, scene.net.emissions)
+    return b",".join(
+        _entry(scene, there, values[index], metric, interval)
+        for index, metric in enumerate(METRICS)
+    )
+
+
+def _entry(
+    scene: Scene, there: Mask, values: NDArray[np.float64], metric: str, interval: str
+) -> bytes:
+    """Write the points as a table whose separators are JSON's: that is ten times as fast as encoding objects."""
+    rows, times = np.nonzero(there)
+    first = np.flatnonzero(np.diff(rows, prepend=-1))
+    texts = labels(scene.day.stamps, scene.offset_s)
+    heads = [
+        f']}},{_head(metric, scene.roster.facilities[row])}["{texts[time]}"'
+        for row, time in zip(rows[first].tolist(), times[first].tolist(), strict=True)
+    ]
+    which = times.copy()
+    which[first] = len(texts) + np.arange(first.size)
+    starts = pl.Series([*(f',["{text}"' for text in texts), *heads], dtype=pl.String)
+    table = pl.DataFrame(
+        {"start": starts.gather(which), "value": _numbers(values[rows, times])}
+    )
+    buffer = io.BytesIO()
+    table.write_csv(
+        buffer,
+        include_header=False,
+        line_terminator="]",
+        quote_style="never",
+        null_value="null",
+    )
+    what = msgspec.json.encode(
+        {"metric": metric, "unit": MEASURES[METRICS.index(metric)], "interval": interval}
+    )
+    return what[:-1] + b',"results":[' + buffer.getvalue()[len("]},") :] + b"]}]}"
+
+
+def _head(metric: str, code: str) -> str:
+    series = {"name": f"{metric}_{code}", "columns": {"facility_code": code}}
+    return msgspec.json.encode(series).decode()[:-1] + ',"data":['
