@@ -159,9 +159,8 @@ def convert(
         Path | None,
         option("--output-dir", "Folder of the tables (default: csv_output in it)."),
     ] = None,
-    table_format: Annotated[
-        TableFormat, option("--format", "csv or parquet.")
-    ] = TableFormat.csv,
+    table_format: Annotated[TableFormat, option("--format", "How to write.")] = TableFormat.csv,
+    strict: Annotated[bool, option("--strict", "Fail where the data is doubtful.")] = False,
     log_level: LogLevel = "INFO",
     quiet: Quiet = False,
     as_json: Json = False,
@@ -170,16 +169,17 @@ def convert(
     """Turn the raw answers into exact tables: one row for a station and an interval."""
     _begin("convert", log_level, debug=debug)
     folder = input_dir or data_dir
+    tables = output_dir or folder / "csv_output"
     settings = config.ConvertSettings(
-        input_dir=folder,
-        output_dir=output_dir or folder / "csv_output",
-        format=table_format.value,
+        input_dir=folder, output_dir=tables, format=table_format.value
     )
     from energydash import convert as job
 
     with progress.shown("convert", quiet=quiet) as show:
         summary = job.run(settings, show)
-    _report(summary, as_json=as_json)
+    typer.echo(msgspec.json.encode(summary).decode() if as_json else job.report(summary))
+    if strict:
+        job.refuse_doubts(summary)
 
 
 @app.command()

@@ -13,7 +13,7 @@ from energydash import schema
 from energydash.files import arithmetic, stations
 from energydash.files.blocks import read_blocks
 from energydash.files.clock import Clock, day_bounds, day_number, stamp_of
-from energydash.files.daily import Scene, station_frame
+from energydash.files.daily import scene_of, station_frame
 from energydash.files.roster import roster
 
 MINI = mini_catalogue()
@@ -46,8 +46,7 @@ def table_of(answers):
     day = arithmetic.Day(len(ROSTER.units), blocks, *bounds)
     for block in blocks:
         day.take(block)
-    scene = Scene(day=day, net=arithmetic.net(day, ROSTER), roster=ROSTER, offset_s=OFFSET_S)
-    return station_frame(scene, as_text=True)
+    return station_frame(scene_of(day, ROSTER, OFFSET_S), as_text=True)
 
 
 answers = st.builds(lambda p, e: answer_of(power=p, emissions=e), metrics, metrics)

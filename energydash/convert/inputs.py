@@ -1,7 +1,8 @@
 """Which raw files there are, what spans they cover, and which of them make each day."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -16,6 +17,7 @@ from energydash.files.clock import Clock, day_number, stamp_of
 from energydash.files.folder import DataFolder, read
 from energydash.files.roster import Roster
 
+_HASHERS = 2
 _ADVICE = "run `energydash fetch` first"
 
 
@@ -72,42 +74,45 @@ def survey(folder: DataFolder, before: Mapping[str, Input], reader: Reader) -> l
         FileError: there are none, or one is malformed.
     """
     entries = manifest.load(folder.manifest)
-    found = []
-    for path in raw.unit_files(folder) or [folder.unit_metrics]:
-        stat = stat_of(path)
-        if stat is None:
-            raise FileError(f"{path} is not there: {_ADVICE}")
-        name = path.relative_to(folder.root).as_posix()
-        entry = entries.get(name)
-        known = before.get(name)
-        if known and known.stat == stat and known.listed == (entry.sha256 if entry else ""):
-            found.append(known)
-        else:
-            found.append(_met(path, name, stat, entry, reader.learn))
-    return found
+    paths = raw.unit_files(folder) or [folder.unit_metrics]
+    # Most of it is hashing, which leaves the interpreter to the other threads.
+    with ThreadPoolExecutor(_HASHERS) as pool:
+        met = pool.map(lambda path: _met(folder, path, entries, before), paths)
+        return [reader.learn(each) if _is_unread(each) else each for each in met]
 
 
 def _met(
+    folder: DataFolder,
     path: Path,
-    name: str,
-    stat: Stat,
-    entry: schema.Kept | None,
-    learn: Callable[[Input], Input],
+    entries: Mapping[str, schema.Kept],
+    before: Mapping[str, Input],
 ) -> Input:
-    """Give the entry of a file that is new to us."""
-    altered = entry is not None and not _is_as_fetched(path, stat, entry)
-    new = Input(
-        file=name, stat=stat, listed=entry.sha256 if entry else "", altered=altered,
-        first=None, last=None, interval="",
-    )  # fmt: skip
-    if entry is None or altered or entry.first is None or entry.last is None:
-        return learn(new)
-    return msgspec.structs.replace(
-        new,
-        first=stamp_of(entry.first),
-        last=stamp_of(entry.last),
-        interval=entry.interval,
+    """Give the entry of a file without decoding it."""
+    stat = stat_of(path)
+    if stat is None:
+        raise FileError(f"{path} is not there: {_ADVICE}")
+    name = path.relative_to(folder.root).as_posix()
+    entry = entries.get(name)
+    listed = entry.sha256 if entry else ""
+    known = before.get(name)
+    if known and (known.stat, known.listed) == (stat, listed):
+        return known
+    sound = entry is not None and _is_as_fetched(path, stat, entry)
+    trusted = entry if sound else None
+    return Input(
+        file=name,
+        stat=stat,
+        listed=listed,
+        altered=entry is not None and not sound,
+        first=stamp_of(trusted.first) if trusted and trusted.first else None,
+        last=stamp_of(trusted.last) if trusted and trusted.last else None,
+        interval=trusted.interval if trusted else "",
     )
+
+
+def _is_unread(each: Input) -> bool:
+    """Whether only the file itself can tell its span."""
+    return each.unknown is None and (each.first is None or each.last is None)
 
 
 def _is_as_fetched(path: Path, stat: Stat, entry: schema.Kept) -> bool:

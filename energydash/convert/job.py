@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 
 import msgspec
@@ -64,10 +65,13 @@ def run(settings: ConvertSettings, progress: Progress) -> ConvertSummary:
     source = DataFolder(settings.input_dir)
     catalogue = raw.load_facilities(source)
     rows = roster(catalogue)
-    small = SmallTables(source, catalogue, settings)
     output.clear_abandoned(settings.output_dir)
-    conversion = _Conversion(settings, source, rows, small)
-    days = conversion.run(progress)
+    # Decoding keeps one core busy; the other may meanwhile do what is small.
+    with ThreadPoolExecutor(1) as pool:
+        small_tables = pool.submit(SmallTables, source, catalogue, settings)
+        conversion = _Conversion(settings, source, rows)
+        days = conversion.run(small_tables, progress)
+        small = small_tables.result()
     found = _sum_up(days, rows, conversion.interval, source)
     logger.info("%d rows of %d facilities", found.rows, len(found.facility_rows))
     return _summary(settings, conversion, small, found, mapped_units(source))
@@ -76,12 +80,9 @@ def run(settings: ConvertSettings, progress: Progress) -> ConvertSummary:
 class _Conversion:
     """What is read, what was remembered, and which days these make."""
 
-    def __init__(
-        self, settings: ConvertSettings, source: DataFolder, rows: Roster, small: SmallTables
-    ) -> None:
+    def __init__(self, settings: ConvertSettings, source: DataFolder, rows: Roster) -> None:
         self._source = source
         self._rows = rows
-        self._small = small
         self._reader = Reader(source, rows)
         self._catalogue = manifest.digest(read(source.facilities, ""))
         self._memory = settings.output_dir / f".convert-{settings.format}.json"
@@ -97,7 +98,7 @@ class _Conversion:
         )
         self.converted = 0
 
-    def run(self, progress: Progress) -> Mapping[int, Written]:
+    def run(self, small: Future[SmallTables], progress: Progress) -> Mapping[int, Written]:
         """Make what changed, and remember it."""
         before = self._before.days if self._before else {}
         kept = {
@@ -107,9 +108,9 @@ class _Conversion:
         self.converted = len(wanted)
         if self._before and not wanted and kept.keys() == before.keys():
             days = {n: Written(ranges=day.ranges, stats=day.stats) for n, day in kept.items()}
-            self._small.write()
+            small.result().write()
         else:
-            days = self._made(wanted, kept, progress)
+            days = self._made(wanted, kept, small, progress)
         self._remember(days)
         return days
 
@@ -117,11 +118,12 @@ class _Conversion:
         self,
         wanted: Mapping[int, list[Input]],
         kept: Mapping[int, DayState],
+        small: Future[SmallTables],
         progress: Progress,
     ) -> dict[int, Written]:
         def agree(days: Mapping[int, Written]) -> None:
             _sum_up(days, self._rows, self.interval, self._source)
-            self._small.write()
+            small.result().write()
 
         sweep = Sweep(
             self._reader, self._rows, self.interval, self.offset_s, self._outputs.render

@@ -11,13 +11,13 @@ from energydash.convert.inputs import Reader, learnt
 from energydash.convert.quality import DayStats, Overlap, day_stats
 from energydash.convert.state import Input
 from energydash.errors import FileError
-from energydash.files.arithmetic import Day, net
+from energydash.files.arithmetic import Day
 from energydash.files.blocks import UnitAnswer, mixed
 from energydash.files.clock import day_bounds
-from energydash.files.daily import Scene
+from energydash.files.daily import Scene, scene_of
 from energydash.files.roster import Roster
 
-# Rendering leaves the interpreter to others most of the time; what waits for the disk is at most so many days.
+# Rendering leaves the interpreter to others most of the time; a day on its way takes some 50 MB.
 _RENDERERS = 2
 
 Renderer = Callable[[Scene], dict[str, bytes]]
@@ -55,9 +55,10 @@ class Sweep:
         with ThreadPoolExecutor(_RENDERERS) as pool:
             waiting: deque[Future[MadeDay]] = deque()
             for number, inputs in wanted.items():
-                waiting.append(pool.submit(self._made, number, *self._gathered(number, inputs)))
-                if len(waiting) > _RENDERERS:
+                gathered = self._gathered(number, inputs)
+                if len(waiting) == _RENDERERS:
                     yield waiting.popleft().result()
+                waiting.append(pool.submit(self._made, number, *gathered))
             while waiting:
                 yield waiting.popleft().result()
 
@@ -81,9 +82,7 @@ class Sweep:
         return day, Overlap(replaced=replaced, revised=revised, disagreeing=disagreeing)
 
     def _made(self, number: int, day: Day, overlap: Overlap) -> MadeDay:
-        scene = Scene(
-            day=day, net=net(day, self._roster), roster=self._roster, offset_s=self._offset_s
-        )
+        scene = scene_of(day, self._roster, self._offset_s)
         return MadeDay(
             number=number, parts=self._render(scene), stats=day_stats(scene, overlap)
         )

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 import msgspec
+import polars as pl
 
 from energydash.convert import output
 from energydash.convert.output import Joined, Partitions, Range, Stat, part_of
@@ -24,6 +25,10 @@ class Written(msgspec.Struct, frozen=True, kw_only=True):
 
     ranges: dict[str, Range]
     stats: DayStats
+
+
+class _Frame(Protocol):
+    def __call__(self, scene: Scene, *, as_text: bool) -> pl.DataFrame: ...
 
 
 class _Form(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,14 +59,27 @@ class DayTables:
 
     def render(self, scene: Scene) -> dict[str, bytes]:
         """Give a day's bytes for each output; none where it has no row."""
-        to_bytes = daily.csv_bytes if self._as_text else daily.parquet_bytes
-        units = daily.unit_frame(scene, as_text=self._as_text)
-        stations = daily.station_frame(scene, as_text=self._as_text)
+        stations, units = (
+            self._bytes(frame, scene, quotes=quotes)
+            for frame, quotes in (
+                (daily.station_frame, True),
+                (daily.unit_frame, scene.roster.needs_quotes),
+            )
+        )
+        answer = daily.answer_bytes(scene, self._interval)
         return {
-            tables.UNIT_METRICS: to_bytes(units),
-            _ANSWER: daily.answer_bytes(scene, self._interval),
-            tables.FACILITY_METRICS: to_bytes(stations),
+            tables.UNIT_METRICS: units,
+            _ANSWER: answer,
+            tables.FACILITY_METRICS: stations,
         }
+
+    def _bytes(self, frame: _Frame, scene: Scene, *, quotes: bool) -> bytes:
+        table = frame(scene, as_text=self._as_text)
+        return (
+            daily.csv_bytes(table, quotes=quotes)
+            if self._as_text
+            else daily.parquet_bytes(table)
+        )
 
     def write(
         self,

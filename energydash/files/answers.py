@@ -118,6 +118,7 @@ def _series(metric: _Metric, series: _Series, points: list[_Point], axis: _Axis)
         unit_code=columns.unit_code,
         region=columns.region or columns.network_region,
         stamps=stamps,
-        values=np.array([point.value for point in points], dtype=np.float64),
+        # NumPy takes None for NaN.
+        values=np.fromiter([point.value for point in points], np.float64, len(points)),
         offset_s=offset_s,
     )

@@ -1,6 +1,7 @@
 """Labels and numbers: the times of the files as microseconds since 1970, and back as text. No I/O."""
 
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,7 +60,10 @@ def offset_of(text: str) -> int:
 
 def labels(stamps: Stamps, offset_s: int) -> list[str]:
     """Give stamps as ISO 8601 texts at `offset_s` seconds from UTC."""
-    return [moment_of(stamp, offset_s).isoformat() for stamp in stamps.tolist()]
+    unit: Literal["s", "us"] = "us" if (stamps % SECOND_US).any() else "s"
+    local = (stamps + offset_s * SECOND_US).astype("datetime64[us]")
+    suffix = moment_of(0, offset_s).isoformat()[len("1970-01-01T00:00:00") :]
+    return [text + suffix for text in np.datetime_as_string(local, unit=unit).tolist()]
 
 
 def zone_name(offset_s: int) -> str:

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 
 from energydash.files.answers import Series, read_series
@@ -42,7 +41,7 @@ def _series_frame(series: Series) -> pl.DataFrame:
         {
             "timestamp": pl.Series(labels(series.stamps, series.offset_s), dtype=pl.String),
             "value": pl.Series(series.values, nan_to_null=True),
-            "stamp": pl.Series(np.asarray(series.stamps)),
+            "stamp": series.stamps,
         }
     ).select(
         "timestamp",

@@ -13,6 +13,7 @@ Indexes = NDArray[np.intp]
 # What a sound value may go beyond the unit's capacity, and below zero, as a share of that capacity.
 _OVER = 1.1
 _UNDER = -0.1
+_QUOTED = frozenset(',"\r\n')
 _SIGNED = frozenset({nem.BATTERY, nem.PUMPS, *BATTERY_HALVES})
 
 
@@ -20,13 +21,14 @@ class Roster(msgspec.Struct, frozen=True, kw_only=True):
     """The catalogue as arrays.
 
     Unit rows are sorted by facility, fuel technology and code, so that units of a facility and fuel (`group_starts`) are
-    runs. `fuels` are the facility's fuels with a battery's units as one: the group of the fuel itself (`own`) and
+    runs; `needs_quotes` says whether CSV must quote any code. `fuels` are the facility's fuels with a battery's units as one: the group of the fuel itself (`own`) and
     of the battery's halves, -1 where there is none. `low` and `high` bound sound MW; NaN without a capacity.
     """
 
     facilities: tuple[str, ...]
     units: tuple[str, ...]
     fueltechs: tuple[str, ...]
+    needs_quotes: bool
     row_of: dict[str, int]
     facility_of: Indexes
     loads: NDArray[np.bool_]
@@ -65,6 +67,7 @@ def roster(catalogue: schema.FacilitiesAnswer) -> Roster:
         facilities=tuple(facilities),
         units=tuple(row[2] for row in rows),
         fueltechs=tuple(row[1] for row in rows),
+        needs_quotes=any(_QUOTED & {*row[0], *row[1], *row[2]} for row in rows),
         row_of={row[2]: index for index, row in enumerate(rows)},
         facility_of=facility_of,
         loads=np.array([row[1] in {nem.PUMPS, nem.BATTERY_CHARGING} for row in rows]),
