@@ -1,0 +1,253 @@
+"""Converting again: only what changed is made, with the bytes that a conversion from nothing gives, whatever kills it."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from datetime import datetime, timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from processes import clean_environment, energydash
+from series import generate, mini_catalogue, write_folder
+from sums import START, answer_of
+
+from energydash import convert as job
+from energydash import schema
+from energydash.config import ConvertSettings
+from energydash.files import folder, manifest
+from energydash.files.folder import DataFolder
+from energydash.progress import silent
+
+MINI = mini_catalogue()
+UNITS = [unit["code"] for station in json.loads(MINI)["data"] for unit in station["units"]]
+FORMATS = ("csv", "parquet")
+
+
+def convert(root, table_format="csv", output="csv_output"):
+    return job.run(
+        ConvertSettings(input_dir=root, output_dir=root / output, format=table_format), silent
+    )
+
+
+def written(root, output="csv_output"):
+    """The bytes of every file that people see."""
+    files = {
+        str(path.relative_to(root / output)): path.read_bytes()
+        for path in (root / output).rglob("*")
+        if path.is_file() and not path.name.startswith(".")
+    }
+    return files | {"facility_metrics.json": (root / "facility_metrics.json").read_bytes()}
+
+
+def assert_as_from_nothing(root, table_format):
+    got = written(root)
+    shutil.rmtree(root / "nothing", ignore_errors=True)
+    convert(root, table_format, "nothing")
+    wanted = written(root, "nothing")
+    assert got.keys() == wanted.keys()
+    assert [name for name in got if got[name] != wanted[name]] == []
+
+
+def append(root, answer, *, listed=True):
+    """What a following round leaves: one more file, and its line in the manifest."""
+    data = DataFolder(root)
+    number = len(list(data.batches.iterdir())) + 1
+    content = json.dumps(answer).encode()
+    folder.write(data.batch(number), content)
+    labels = [
+        datetime.fromisoformat(time)
+        for metric in answer["data"]
+        for series in metric["results"]
+        for time, _ in series["data"]
+    ]
+    if listed and labels:
+        manifest.append(
+            data.manifest,
+            schema.Kept(
+                file=f"batch_data/{folder.batch_name(number)}", kind="units", source="test", url="",
+                fetched_at=START, sha256=manifest.digest(content), size=len(content),
+                first=min(labels), last=max(labels), interval="5m",
+            ),
+        )  # fmt: skip
+    return data.batch(number)
+
+
+def touched(root):
+    """Which files a conversion replaced: inode and time of each."""
+    return {
+        path: (path.stat().st_ino, path.stat().st_mtime_ns)
+        for path in (*(root / "csv_output").rglob("*"), root / "facility_metrics.json")
+        if path.is_file()
+    }
+
+
+value = st.one_of(st.none(), st.floats(-500, 900, allow_nan=False).map(lambda v: round(v, 4)))
+points = st.dictionaries(st.integers(-20, 700), value, min_size=1, max_size=4)
+rounds = st.lists(
+    st.tuples(
+        st.builds(
+            lambda power, emissions: answer_of(power=power, emissions=emissions),
+            st.dictionaries(
+                st.sampled_from([*UNITS, "STRAY1"]), points, min_size=1, max_size=4
+            ),
+            st.dictionaries(st.sampled_from(UNITS), points, max_size=2),
+        ),
+        st.booleans(),
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+
+@pytest.mark.parametrize("table_format", FORMATS)
+@settings(deadline=None, max_examples=15)
+@given(rounds)
+def test_any_rounds_give_the_bytes_of_a_conversion_from_nothing(
+    tmp_path_factory, table_format, following
+):
+    root = tmp_path_factory.mktemp("rounds")
+    write_folder(root, MINI, START, 3)
+    convert(root, table_format)
+    for answer, listed in following:
+        append(root, answer, listed=listed)
+        convert(root, table_format)
+        assert_as_from_nothing(root, table_format)
+
+
+@pytest.mark.parametrize("table_format", FORMATS)
+def test_a_round_of_one_day_makes_that_day_alone(tmp_path, table_format):
+    write_folder(tmp_path, MINI, START, 3 * 288)
+    assert convert(tmp_path, table_format).days_converted == 4
+    before = touched(tmp_path)
+
+    append(tmp_path, answer_of(power={"COAL1": {3 * 288 + 1: 5.0}}))
+    summary = convert(tmp_path, table_format)
+
+    assert (summary.days, summary.days_converted) == (4, 1)
+    assert_as_from_nothing(tmp_path, table_format)
+    if table_format == "parquet":
+        same = {
+            path.parent.name
+            for path, stat in touched(tmp_path).items()
+            if before.get(path) == stat
+        }
+        assert {"date=2025-10-07", "date=2025-10-08", "date=2025-10-09"} <= same
+
+
+@pytest.mark.parametrize("table_format", FORMATS)
+def test_nothing_new_touches_nothing(tmp_path, table_format):
+    write_folder(tmp_path, MINI, START, 300)
+    first = convert(tmp_path, table_format)
+    before = touched(tmp_path)
+
+    again = convert(tmp_path, table_format)
+
+    assert touched(tmp_path) == before
+    assert again.days_converted == 0
+    assert (again.rows, again.quality, again.start) == (first.rows, first.quality, first.start)
+
+
+@pytest.mark.parametrize("table_format", FORMATS)
+def test_a_table_that_somebody_changed_is_made_anew(tmp_path, table_format):
+    write_folder(tmp_path, MINI, START, 300)
+    convert(tmp_path, table_format)
+    spoilt = next((tmp_path / "csv_output").rglob("*units_metrics*/*/*" if table_format == "parquet" else "*units_metrics*"))  # fmt: skip
+    spoilt.write_bytes(b"spoilt")
+
+    convert(tmp_path, table_format)
+
+    assert_as_from_nothing(tmp_path, table_format)
+
+
+def test_another_catalogue_makes_every_day_anew(tmp_path):
+    write_folder(tmp_path, MINI, START, 300)
+    convert(tmp_path)
+    catalogue = json.loads(MINI)
+    catalogue["data"][0]["location"]["lat"] = -40.0
+    (tmp_path / "facilities_data.json").write_text(json.dumps(catalogue))
+
+    assert convert(tmp_path).days_converted == 2
+    assert_as_from_nothing(tmp_path, "csv")
+
+
+def test_days_that_a_new_fetch_no_longer_holds_are_gone(tmp_path):
+    for count in (3 * 288, 20):
+        write_folder(tmp_path, MINI, START, count)
+        for table_format in FORMATS:
+            convert(tmp_path, table_format)
+
+    days = [path.name for path in (tmp_path / "csv_output/facility_metrics_wide").iterdir()]
+    assert days == ["date=2025-10-07"]
+    assert [p.name for p in (tmp_path / "csv_output/market_metrics_data").iterdir()] == days
+
+
+def test_a_kill_at_any_moment_loses_nothing_and_the_next_run_is_whole(tmp_path):
+    """Killed at twenty moments of its run, from its first byte to its last, while rounds go on changing the input."""
+    root = tmp_path / "data"
+    write_folder(root, MINI, START, 4 * 288)
+    convert(root)
+    command = [sys.executable, "-m", "energydash", "convert", "--quiet", "--json"]
+    began = time.monotonic()
+    assert energydash("convert", "--json", cwd=tmp_path).returncode == 0
+    whole_s = time.monotonic() - began
+    killed = 0
+    for moment in range(20):
+        before = written(root)
+        append(root, answer_of(power={"COAL1": {n: float(moment) for n in range(0, 1000, 90)}}))
+        process = subprocess.Popen(
+            command, cwd=tmp_path, env=clean_environment(),
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        try:
+            process.wait(timeout=whole_s * (moment + 8) / 26)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        killed += process.wait() == -signal.SIGKILL
+        after = written(root)
+        assert after.keys() == before.keys()
+        convert(root)
+        wanted = written(root)
+        # Each file is the old one or the new one, never a part of either.
+        torn = [n for n in after if after[n] not in {before[n], wanted[n]}]
+        assert torn == []
+        if moment % 5 == 4:
+            assert_as_from_nothing(root, "csv")
+    assert killed > 0
+
+
+def test_what_a_kill_left_over_is_cleared_away_later(tmp_path):
+    write_folder(tmp_path, MINI, START, 3)
+    left = tmp_path / "csv_output/.facility_metrics_wide.csv.0123456789ab.tmp"
+    stage = tmp_path / "csv_output/.stage.0123456789ab"
+    stage.mkdir(parents=True)
+    left.write_bytes(b"half")
+    two_hours_ago = time.time() - timedelta(hours=2).total_seconds()
+    for path in (left, stage):
+        os.utime(path, (two_hours_ago, two_hours_ago))
+
+    convert(tmp_path)
+
+    assert not left.exists()
+    assert not stage.exists()
+
+
+def test_the_cut_into_files_does_not_matter_to_the_bytes(tmp_path):
+    (whole,) = generate(schema.decode_facilities(MINI), START, 300)
+    beginning = json.loads(whole)
+    for metric in beginning["data"]:
+        for series in metric["results"]:
+            series["data"] = series["data"][:150]
+    write_folder(tmp_path / "one", MINI, START, 300, [whole])
+    write_folder(tmp_path / "two", MINI, START, 300, [json.dumps(beginning).encode()])
+    for name in ("one", "two"):
+        convert(tmp_path / name)
+    append(tmp_path / "two", json.loads(whole))
+    summary = convert(tmp_path / "two")
+
+    assert summary.quality.duplicates > 0
+    assert written(tmp_path / "one") == written(tmp_path / "two")
