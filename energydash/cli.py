@@ -1,6 +1,7 @@
 """The command line: options to settings to one call; the only place that prints results and exits."""
 
 import asyncio
+import logging
 import os
 import sys
 from collections.abc import Coroutine
@@ -13,32 +14,8 @@ import msgspec
 import typer
 
 from energydash import __version__, config, log, nem, process, progress
+from energydash import options as opt
 from energydash.errors import ConfigError, EnergydashError
-from energydash.options import (
-    BROKER,
-    DATA,
-    BrokerHost,
-    BrokerPort,
-    BrokerUrl,
-    DataDir,
-    Debug,
-    FacilityTopic,
-    Insecure,
-    Json,
-    LogLevel,
-    MarketTopic,
-    Quiet,
-    Seed,
-    Source,
-    SourceName,
-    TableFormat,
-    Token,
-    broker_at,
-    moment,
-    option,
-    secret,
-    speed_of,
-)
 
 _DEBUG = "ENERGYDASH_DEBUG"
 
@@ -84,15 +61,25 @@ def _announce(url: str, *, quiet: bool, as_json: bool) -> None:
         typer.echo(f"{url} (Ctrl-C ends it)", err=True)
 
 
+def _tell(text: str, *, quiet: bool) -> None:
+    """Say what a user should read while the work goes on."""
+    logging.getLogger(__name__).info("%s", text)
+    if not quiet:
+        typer.echo(text, err=True)
+
+
 def _report(summary: msgspec.Struct, *, as_json: bool) -> None:
-    """Print what a command did: one JSON object, or a line for each fact."""
+    """Print what a command did: one JSON object, or a line for each fact that there is."""
     if as_json:
         typer.echo(msgspec.json.encode(summary).decode())
         return
     for name, value in msgspec.to_builtins(summary).items():
-        if isinstance(value, list | dict):
-            value = len(value)  # noqa: PLW2901 (a count says it to people; --json has it all)
-        typer.echo(f"{name.replace('_', ' '):<28} {value}")
+        if value is None or value in ({}, []):
+            continue
+        text = f"{value:,}" if type(value) is int else value
+        if isinstance(value, dict):
+            text = ", ".join(f"{word} ({count})" for word, count in value.items())
+        typer.echo(f"{name.replace('_', ' '):<28} {text}")
 
 
 def _run[T](coroutine: Coroutine[Any, Any, T]) -> T:
@@ -101,37 +88,32 @@ def _run[T](coroutine: Coroutine[Any, Any, T]) -> T:
 
 @app.command()
 def fetch(
-    data_dir: DataDir = DATA,
-    source: Source = SourceName.auto,
-    start: Annotated[str | None, option("--start", "First interval (network time).")] = None,
-    end: Annotated[str | None, option("--end", "End of the window, itself left out.")] = None,
-    days: Annotated[
-        float, option("--days", "Length of the window where --start is absent.", min=0.01)
-    ] = 7,
-    interval: Annotated[str, option("--interval", "Length of an interval.", "INTERVAL")] = "5m",
-    network: Annotated[str, option("--network", "Network.", "NETWORK_FILTER")] = nem.NETWORK,
-    status: Annotated[
-        str, option("--status", "Unit status, several with commas, or all.", "STATUS_FILTER")
-    ] = "operating",
-    batch_size: Annotated[
-        int, option("--batch-size", "Stations in one request.", "BATCH_SIZE", min=1, max=30)
-    ] = 30,
-    batch_delay: Annotated[
-        float, option("--batch-delay", "Seconds between requests.", "BATCH_DELAY_SECS", min=0)
-    ] = 0.5,
-    base_url: Annotated[
-        str, option("--base-url", "Address of the API.", "OE_BASE_URL")
-    ] = config.OPENELECTRICITY_URL,
-    seed: Seed = 1,
-    log_level: LogLevel = "INFO",
-    quiet: Quiet = False,
-    as_json: Json = False,
-    debug: Debug = False,
+    data_dir: opt.DataDir = opt.DATA,
+    source: opt.Source = opt.SourceName.auto,
+    start: opt.Start = None,
+    end: opt.End = None,
+    days: opt.Days = 7,
+    interval: opt.Interval = "5m",
+    network: opt.Network = nem.NETWORK,
+    status: opt.Status = "operating",
+    batch_size: opt.BatchSize = 30,
+    batch_delay: opt.BatchDelay = 0.5,
+    rate: opt.Rate = 2,
+    concurrency: opt.Concurrency = 4,
+    retries: opt.Retries = 5,
+    dry_run: opt.DryRun = False,
+    restart: opt.Restart = False,
+    base_url: opt.BaseUrl = config.OPENELECTRICITY_URL,
+    seed: opt.Seed = 1,
+    log_level: opt.LogLevel = "INFO",
+    quiet: opt.Quiet = False,
+    as_json: opt.Json = False,
+    debug: opt.Debug = False,
 ) -> None:
     """Get the catalogue, every unit's power and emissions, and the market, into data/*.json."""
     _begin("fetch", log_level, debug=debug)
-    until = moment(end, network) or nem.floor_interval(nem.now())
-    since = moment(start, network) or until - timedelta(days=days)
+    until = opt.moment(end, network) or nem.floor_interval(nem.now())
+    since = opt.moment(start, network) or until - timedelta(days=days)
     if since >= until:
         raise ConfigError(
             f"the window is empty: --start {since.isoformat()} is not before --end {until.isoformat()}"
@@ -139,32 +121,37 @@ def fetch(
     settings = config.FetchSettings(
         data_dir=data_dir, source=source.value, start=since, end=until, interval=interval,
         network=network, status=status, batch_size=batch_size, batch_delay_s=batch_delay,
-        api_key=config.api_key(), base_url=base_url, seed=seed,
+        api_key=config.api_key(), base_url=base_url, seed=seed, rate=rate, concurrency=concurrency,
+        retries=retries, dry_run=dry_run, restart=restart, fixed=start is not None or end is not None,
     )  # fmt: skip
     from energydash import fetch as job
     from energydash.sources.choose import make_source
 
     with progress.shown("fetch", quiet=quiet) as show:
-        summary = _run(job.run(settings, make_source(settings), show))
+        tell = partial(_tell, quiet=quiet)
+        summary = _run(job.run(settings, make_source(settings), show, tell))
     _report(summary, as_json=as_json)
 
 
 @app.command()
 def convert(
-    data_dir: DataDir = DATA,
+    data_dir: opt.DataDir = opt.DATA,
     input_dir: Annotated[
-        Path | None, option("--input-dir", "Folder of the raw answers (default: --data-dir).")
+        Path | None,
+        opt.option("--input-dir", "Folder of the raw answers (default: --data-dir)."),
     ] = None,
     output_dir: Annotated[
         Path | None,
-        option("--output-dir", "Folder of the tables (default: csv_output in it)."),
+        opt.option("--output-dir", "Folder of the tables (default: csv_output in it)."),
     ] = None,
-    table_format: Annotated[TableFormat, option("--format", "How to write.")] = TableFormat.csv,
-    strict: Annotated[bool, option("--strict", "Fail where the data is doubtful.")] = False,
-    log_level: LogLevel = "INFO",
-    quiet: Quiet = False,
-    as_json: Json = False,
-    debug: Debug = False,
+    table_format: Annotated[
+        opt.TableFormat, opt.option("--format", "How to write.")
+    ] = opt.TableFormat.csv,
+    strict: Annotated[bool, opt.option("--strict", "Fail where the data is doubtful.")] = False,
+    log_level: opt.LogLevel = "INFO",
+    quiet: opt.Quiet = False,
+    as_json: opt.Json = False,
+    debug: opt.Debug = False,
 ) -> None:
     """Turn the raw answers into exact tables: one row for a station and an interval."""
     _begin("convert", log_level, debug=debug)
@@ -184,47 +171,51 @@ def convert(
 
 @app.command()
 def publish(
-    data_dir: DataDir = DATA,
-    broker: BrokerUrl = BROKER,
-    broker_host: BrokerHost = None,
-    broker_port: BrokerPort = None,
+    data_dir: opt.DataDir = opt.DATA,
+    broker: opt.BrokerUrl = opt.BROKER,
+    broker_host: opt.BrokerHost = None,
+    broker_port: opt.BrokerPort = None,
     facility_csv: Annotated[
         Path | None,
-        option("--facility-csv", "Table of the stations' values (default: in --data-dir)."),
+        opt.option("--facility-csv", "Table of the stations' values (default: in --data-dir)."),
     ] = None,
     market_csv: Annotated[
         Path | None,
-        option("--market-csv", "Table of the market's values (default: in --data-dir)."),
+        opt.option("--market-csv", "Table of the market's values (default: in --data-dir)."),
     ] = None,
-    facility_topic: FacilityTopic = config.FACILITY_TOPIC,
-    market_topic: MarketTopic = config.MARKET_TOPIC,
-    qos: Annotated[int, option("--qos", "MQTT quality of service.", min=0, max=2)] = 0,
-    speed: Annotated[str, option("--speed", "Event seconds per wall second, or max.")] = "60",
-    delay: Annotated[float, option("--delay", "Least seconds between messages.", min=0)] = 0.0,
-    loop: Annotated[bool, option("--loop", "Start again at the end.")] = False,
-    follow: Annotated[bool, option("--follow", "Go on with what the tables gain.")] = False,
+    facility_topic: opt.FacilityTopic = config.FACILITY_TOPIC,
+    market_topic: opt.MarketTopic = config.MARKET_TOPIC,
+    qos: Annotated[int, opt.option("--qos", "MQTT quality of service.", min=0, max=2)] = 0,
+    speed: Annotated[
+        str, opt.option("--speed", "Event seconds per wall second, or max.")
+    ] = "60",
+    delay: Annotated[
+        float, opt.option("--delay", "Least seconds between messages.", min=0)
+    ] = 0.0,
+    loop: Annotated[bool, opt.option("--loop", "Start again at the end.")] = False,
+    follow: Annotated[bool, opt.option("--follow", "Go on with what the tables gain.")] = False,
     backfill_until: Annotated[
         str | None,
-        option(
+        opt.option(
             "--backfill-until",
             "Send all up to this time (or: now) at once, before the pacing begins.",
         ),
     ] = None,
-    log_level: LogLevel = "INFO",
-    quiet: Quiet = False,
-    as_json: Json = False,
-    debug: Debug = False,
+    log_level: opt.LogLevel = "INFO",
+    quiet: opt.Quiet = False,
+    as_json: opt.Json = False,
+    debug: opt.Debug = False,
 ) -> None:
     """Stream the tables to an MQTT broker in event-time order."""
     _begin("publish", log_level, debug=debug)
     tables = data_dir / "csv_output"
     settings = config.PublishSettings(
-        broker=broker_at(broker, broker_host, broker_port),
+        broker=opt.broker_at(broker, broker_host, broker_port),
         facility_csv=facility_csv or tables / "facility_metrics_wide.csv",
         market_csv=market_csv or tables / "market_metrics_data.csv",
-        facility_topic=facility_topic, market_topic=market_topic, qos=qos, speed=speed_of(speed),
+        facility_topic=facility_topic, market_topic=market_topic, qos=qos, speed=opt.speed_of(speed),
         delay_s=delay, loop=loop, follow=follow,
-        backfill_until=moment(backfill_until, nem.NETWORK),
+        backfill_until=opt.moment(backfill_until, nem.NETWORK),
     )  # fmt: skip
     from energydash.stream import publisher
 
@@ -235,33 +226,33 @@ def publish(
 
 @app.command()
 def serve(
-    broker: BrokerUrl = BROKER,
-    broker_host: BrokerHost = None,
-    broker_port: BrokerPort = None,
-    host: Annotated[str, option("--host", "Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, option("--port", "Port to listen on.")] = 8000,
-    token: Token = None,
+    broker: opt.BrokerUrl = opt.BROKER,
+    broker_host: opt.BrokerHost = None,
+    broker_port: opt.BrokerPort = None,
+    host: Annotated[str, opt.option("--host", "Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, opt.option("--port", "Port to listen on.")] = 8000,
+    token: opt.Token = None,
     allow_origin: Annotated[
         list[str] | None,
-        option("--allow-origin", "Web origin whose pages may connect; may be repeated."),
+        opt.option("--allow-origin", "Web origin whose pages may connect; may be repeated."),
     ] = None,
-    insecure: Insecure = False,
-    facility_topic: FacilityTopic = config.FACILITY_TOPIC,
-    market_topic: MarketTopic = config.MARKET_TOPIC,
+    insecure: opt.Insecure = False,
+    facility_topic: opt.FacilityTopic = config.FACILITY_TOPIC,
+    market_topic: opt.MarketTopic = config.MARKET_TOPIC,
     history_hours: Annotated[
-        float, option("--history-hours", "Hours of event time kept for charts.", min=1)
+        float, opt.option("--history-hours", "Hours of event time kept for charts.", min=1)
     ] = 24.0,
-    data_dir: DataDir = DATA,
-    log_level: LogLevel = "INFO",
-    quiet: Quiet = False,
-    as_json: Json = False,
-    debug: Debug = False,
+    data_dir: opt.DataDir = opt.DATA,
+    log_level: opt.LogLevel = "INFO",
+    quiet: opt.Quiet = False,
+    as_json: opt.Json = False,
+    debug: opt.Debug = False,
 ) -> None:
     """Offer what the broker carries over WebSocket and REST."""
     _begin("serve", log_level, debug=debug)
     settings = config.ServeSettings(
-        broker=broker_at(broker, broker_host, broker_port), host=host, port=port,
-        facility_topic=facility_topic, market_topic=market_topic, token=secret(token),
+        broker=opt.broker_at(broker, broker_host, broker_port), host=host, port=port,
+        facility_topic=facility_topic, market_topic=market_topic, token=opt.secret(token),
         allow_origin=tuple(allow_origin or ()), insecure=insecure, history_hours=history_hours,
     )  # fmt: skip
     from energydash.server import app as server
@@ -273,28 +264,28 @@ def serve(
 @app.command()
 def ui(
     backend: Annotated[
-        str, option("--backend", "WebSocket of the server.")
+        str, opt.option("--backend", "WebSocket of the server.")
     ] = "ws://127.0.0.1:8000/ws/realtime",
-    host: Annotated[str, option("--host", "Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, option("--port", "Port to listen on.")] = 8050,
-    token: Token = None,
+    host: Annotated[str, opt.option("--host", "Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, opt.option("--port", "Port to listen on.")] = 8050,
+    token: opt.Token = None,
     open_browser: Annotated[
-        bool, option("--open/--no-open", "Open the page in a browser.")
+        bool, opt.option("--open/--no-open", "Open the page in a browser.")
     ] = True,
-    insecure: Insecure = False,
+    insecure: opt.Insecure = False,
     tiles: Annotated[
-        str | None, option("--tiles", "URL template of a street map to draw beneath.")
+        str | None, opt.option("--tiles", "URL template of a street map to draw beneath.")
     ] = None,
-    data_dir: DataDir = DATA,
-    log_level: LogLevel = "INFO",
-    quiet: Quiet = False,
-    as_json: Json = False,
-    debug: Debug = False,
+    data_dir: opt.DataDir = opt.DATA,
+    log_level: opt.LogLevel = "INFO",
+    quiet: opt.Quiet = False,
+    as_json: opt.Json = False,
+    debug: opt.Debug = False,
 ) -> None:
     """Show the live dashboard."""
     _begin("ui", log_level, debug=debug)
     settings = config.UiSettings(
-        backend=backend, host=host, port=port, token=secret(token),
+        backend=backend, host=host, port=port, token=opt.secret(token),
         open_browser=open_browser, insecure=insecure, tiles=tiles,
     )  # fmt: skip
     from energydash.ui import page
@@ -305,31 +296,33 @@ def ui(
 
 @app.command()
 def up(
-    data_dir: DataDir = DATA,
-    source: Source = SourceName.auto,
+    data_dir: opt.DataDir = opt.DATA,
+    source: opt.Source = opt.SourceName.auto,
     broker: Annotated[
-        str, option("--broker", "embedded, or an MQTT broker's address.")
+        str, opt.option("--broker", "embedded, or an MQTT broker's address.")
     ] = "embedded",
-    speed: Annotated[float, option("--speed", "Simulated seconds per second.", min=0.1)] = 60,
-    host: Annotated[str, option("--host", "Address of the dashboard.")] = "127.0.0.1",
-    port: Annotated[int, option("--port", "Port of the dashboard.")] = 8050,
-    server_port: Annotated[int, option("--server-port", "Port of the server.")] = 8000,
-    token: Token = None,
+    speed: Annotated[
+        float, opt.option("--speed", "Simulated seconds per second.", min=0.1)
+    ] = 60,
+    host: Annotated[str, opt.option("--host", "Address of the dashboard.")] = "127.0.0.1",
+    port: Annotated[int, opt.option("--port", "Port of the dashboard.")] = 8050,
+    server_port: Annotated[int, opt.option("--server-port", "Port of the server.")] = 8000,
+    token: opt.Token = None,
     open_browser: Annotated[
-        bool, option("--open/--no-open", "Open the page in a browser.")
+        bool, opt.option("--open/--no-open", "Open the page in a browser.")
     ] = True,
-    insecure: Insecure = False,
-    seed: Seed = 1,
-    log_level: LogLevel = "INFO",
-    quiet: Quiet = False,
-    as_json: Json = False,
-    debug: Debug = False,
+    insecure: opt.Insecure = False,
+    seed: opt.Seed = 1,
+    log_level: opt.LogLevel = "INFO",
+    quiet: opt.Quiet = False,
+    as_json: opt.Json = False,
+    debug: opt.Debug = False,
 ) -> None:
     """Do all of it: fetch, convert, broker, publish, serve and dashboard, supervised."""
     _begin("up", log_level, debug=debug)
     settings = config.UpSettings(
         data_dir=data_dir, source=source.value, broker=broker, speed=speed, host=host, port=port,
-        server_port=server_port, token=secret(token), open_browser=open_browser,
+        server_port=server_port, token=opt.secret(token), open_browser=open_browser,
         insecure=insecure, seed=seed, quiet=quiet or as_json, log_level=log_level,
     )  # fmt: skip
     from energydash import up as supervisor

@@ -141,17 +141,29 @@ def check_backend(url: str) -> None:
 
 
 class FetchSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What `fetch` needs; `start` and `end` are aware and half-open."""
+    """What `fetch` needs; `start` and `end` are aware and half-open.
+
+    `fixed` says that the user named the window's ends; else it is the last so many days of whenever the fetch began.
+    `rate` is requests a second, `retries` how often a request is sent again, `backoff_s` the longest first pause before it.
+    """
 
     data_dir: Path
     source: Literal["auto", "openelectricity", "demo"]
     start: datetime
     end: datetime
+    fixed: bool = True
     interval: str = "5m"
     network: str = "NEM"
     status: str = "operating"
     batch_size: int = 30
     batch_delay_s: float = 0.5
+    rate: float = 2.0
+    concurrency: int = 4
+    retries: int = 5
+    backoff_s: float = 1.0
+    restart: bool = False
+    dry_run: bool = False
+    every_s: float = 60.0
     api_key: Secret | None = None
     base_url: str = OPENELECTRICITY_URL
     seed: int = 1

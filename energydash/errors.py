@@ -18,7 +18,29 @@ class SourceError(EnergydashError):
 
 
 class AuthError(SourceError):
-    """The data source does not accept the API key."""
+    """The data source does not accept the API key; `reason` is what it says itself."""
+
+    def __init__(self, text: str, *, reason: str = "") -> None:
+        super().__init__(text)
+        self.reason = reason
+
+
+class TransientError(SourceError):
+    """The data source failed in a way that the next try may not.
+
+    `retry_after_s` is how long it asks to be left alone; `reached` tells whether it answered at all.
+    """
+
+    def __init__(
+        self, text: str, *, retry_after_s: float | None = None, reached: bool = True
+    ) -> None:
+        super().__init__(text)
+        self.retry_after_s = retry_after_s
+        self.reached = reached
+
+
+class QuotaError(SourceError):
+    """The data source answers no more for now: the day's quota is used up, or it asks for a long wait."""
 
 
 class FileError(EnergydashError):

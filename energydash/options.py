@@ -64,6 +64,35 @@ Source = Annotated[
 ]
 Seed = Annotated[int, option("--seed", "Which simulated grid.")]
 
+Start = Annotated[str | None, option("--start", "First interval (network time).")]
+End = Annotated[str | None, option("--end", "End of the window, itself left out.")]
+Days = Annotated[
+    float, option("--days", "Length of the window where --start is absent.", min=0.01)
+]
+Interval = Annotated[str, option("--interval", "Length of an interval.", "INTERVAL")]
+Network = Annotated[str, option("--network", "Network.", "NETWORK_FILTER")]
+Status = Annotated[
+    str, option("--status", "Unit status, several with commas, or all.", "STATUS_FILTER")
+]
+BatchSize = Annotated[
+    int, option("--batch-size", "Stations in one request.", "BATCH_SIZE", min=1, max=30)
+]
+BatchDelay = Annotated[
+    float, option("--batch-delay", "Seconds between requests.", "BATCH_DELAY_SECS", min=0)
+]
+Rate = Annotated[float, option("--rate", "Requests in a second, at most.", min=0.01, max=100)]
+Concurrency = Annotated[
+    int, option("--concurrency", "Requests under way at once, at most.", min=1, max=16)
+]
+Retries = Annotated[
+    int, option("--retries", "How often a failed request is sent again.", min=0, max=20)
+]
+DryRun = Annotated[bool, option("--dry-run", "Say what would be asked for, and stop there.")]
+Restart = Annotated[
+    bool, option("--restart", "Drop what an unfinished fetch left, and begin afresh.")
+]
+BaseUrl = Annotated[str, option("--base-url", "Address of the API.", "OE_BASE_URL")]
+
 DATA = Path("data")
 BROKER = "mqtt://127.0.0.1:1883"
 

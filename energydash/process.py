@@ -76,15 +76,15 @@ async def _named[T](coroutine: Coroutine[Any, Any, T]) -> T:
     try:
         return await coroutine
     except* EnergydashError as failures:
-        raise _first(failures) from None
+        raise only_error(failures) from None
 
 
-def _first(group: BaseExceptionGroup[EnergydashError]) -> EnergydashError:
-    error: BaseException = group
+def only_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Give the error that ended a group of tasks: of several, the first; what is not ours goes before what is."""
+    ours, others = group.split(EnergydashError)
+    error: BaseException = others or ours or group
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    if not isinstance(error, EnergydashError):
-        raise TypeError(f"not one of ours: {error!r}")
     return error
 
 

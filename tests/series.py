@@ -10,10 +10,15 @@ import zlib
 from datetime import UTC, datetime, timedelta
 
 from energydash import schema
-from energydash.files.folder import DataFolder
-from energydash.files.raw import RawWriter
+from energydash.files.folder import DataFolder, batch_name
+from energydash.files.manifest import digest
+from energydash.files.stage import Terms, begin
 
 STEP = timedelta(minutes=5)
+FETCHED_AT = datetime(2025, 10, 9, tzinfo=UTC)
+TERMS = Terms(
+    source="test series", url="", seed=1, network="NEM", interval="5m", status="all", batch_size=30, start=FETCHED_AT, end=FETCHED_AT
+)  # fmt: skip
 BATCH = 30
 HALVES = {"battery_discharging", "battery_charging"}
 
@@ -179,20 +184,31 @@ def mini_catalogue() -> bytes:
 def write_folder(root, catalogue: bytes, start: datetime, n_intervals: int, answers=None):
     """Write a fetched data folder, and give it; `answers` replaces the generated unit answers."""
     folder = DataFolder(root)
+    end = start + n_intervals * STEP
     parsed = schema.decode_facilities(catalogue)
-    with RawWriter(folder) as raw:
-        for answer in generate(parsed, start, n_intervals) if answers is None else answers:
-            raw.add(answer)
-        raw.finish(
-            catalogue=catalogue,
-            mapping={each.code: [unit.code for unit in each.units] for each in parsed.data},
-            market=generate_market(start, n_intervals),
-            provenance=schema.Provenance(
-                source="test series",
-                simulated=True,
-                start=start,
-                end=start + n_intervals * STEP,
-                fetched_at=datetime(2025, 10, 9, tzinfo=UTC),
-            ),
-        )
+    if answers is None:
+        answers = generate(parsed, start, n_intervals)
+    stage = begin(folder, TERMS, FETCHED_AT)
+    keep(stage, "facilities_data.json", "catalogue", catalogue)
+    for n, answer in enumerate(generate_market(start, n_intervals), start=1):
+        keep(stage, f"market/market_{n:03d}.json", "market", answer)
+    for n, answer in enumerate(answers, start=1):
+        keep(stage, f"batch_data/{batch_name(n)}", "units", answer)
+    stage.commit(
+        mapping={each.code: [unit.code for unit in each.units] for each in parsed.data},
+        market=entry("market_data.json", "market", b""),
+        provenance=schema.Provenance(
+            source="test series", simulated=True, start=start, end=end, fetched_at=FETCHED_AT
+        ),
+    )
     return folder
+
+
+def entry(name, kind, content):
+    return schema.Kept(
+        file=name, kind=kind, source="test series", url="", fetched_at=FETCHED_AT, sha256=digest(content), size=len(content)
+    )  # fmt: skip
+
+
+def keep(stage, name, kind, content):
+    stage.keep(entry(name, kind, content), content)

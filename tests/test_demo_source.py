@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from energydash import nem
 from energydash.errors import ConfigError
+from energydash.sources.catalogue import parse_facilities
 from energydash.sources.demo import DemoSource
 from energydash.sources.demo_stations import stations
-from energydash.sources.parse import parse_data, parse_facilities
+from energydash.sources.parse import parse_data
 from energydash.sources.protocol import Window
 
 MONDAY = datetime(2026, 1, 5, tzinfo=nem.NEM_ZONE)

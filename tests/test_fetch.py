@@ -1,25 +1,23 @@
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
-import httpx
 import msgspec
 import pytest
 import standin_grid as grid
 from hypothesis import given
 from hypothesis import strategies as st
-from standin import KEY, StandIn, serving
+from standin import KEY, NOW, StandIn, serving
 
-from energydash import fetch as job
 from energydash import schema
 from energydash.config import FetchSettings, Secret
 from energydash.errors import AuthError, ConfigError, SourceError
+from energydash.fetch import job, plan
 from energydash.files import raw
 from energydash.files.folder import DataFolder
 from energydash.nem import NEM_ZONE
 from energydash.progress import silent
 from energydash.sources.choose import make_source
-from energydash.sources.openelectricity import OpenElectricitySource
-from energydash.sources.protocol import Window
+from energydash.sources.limits import Account
 
 END = datetime(2026, 3, 10, 12, 0, tzinfo=NEM_ZONE)
 STATIONS = [each for each in grid.stations() if each["network_id"] == "NEM"]
@@ -34,13 +32,23 @@ def api():
 def settings_for(api, folder, **more):
     asked = {
         "data_dir": folder, "source": "openelectricity", "start": END - timedelta(hours=2), "end": END,
-        "batch_delay_s": 0.0, "api_key": Secret(KEY), "base_url": api.url + "/v4",
+        "batch_delay_s": 0.0, "rate": 1000.0, "backoff_s": 0.0, "api_key": Secret(KEY), "base_url": api.url + "/v4",
     } | more  # fmt: skip
     return FetchSettings(**asked)
 
 
-async def fetch(settings, progress=silent):
-    return await job.run(settings, make_source(settings), progress)
+def now():
+    """The stand-in's clock."""
+    return NOW.replace(tzinfo=NEM_ZONE)
+
+
+async def fetch(settings, progress=silent, tell=job.logged):
+    return await job.run(settings, make_source(settings), progress, tell, now)
+
+
+def asked(api):
+    """The paths of the requests that cost a credit."""
+    return [path.removeprefix("/v4") for path, _, _ in api.requests if not path.endswith("/me")]
 
 
 def having(*statuses):
@@ -90,11 +98,12 @@ async def test_the_files_say_what_was_asked_and_got(api, tmp_path):
     summary = await fetch(settings_for(api, tmp_path))
 
     folder = DataFolder(tmp_path)
-    asked = having("operating", "commissioning")
+    wanted = having("operating", "commissioning")
     assert (summary.source, summary.simulated) == ("openelectricity", False)
-    assert summary.facilities == len(asked) > 30
-    assert summary.requests == len(api.requests) == 1 + 2 + 2
-    assert summary.files == len([path for path in tmp_path.rglob("*") if path.is_file()]) == 7
+    assert summary.facilities == len(wanted) > 30
+    assert summary.requests == summary.sent == len(asked(api)) == 1 + 2 + 2
+    visible = [path for path in tmp_path.rglob("*") if path.is_file() and path.name[0] != "."]
+    assert summary.files == len(visible) == 8
     mapping = msgspec.json.decode(folder.mapping.read_bytes())
     assert mapping["WIVENHOE"] == ["W/HOE#1", "W/HOE#2", "PUMP1"]
     assert list(mapping) == [each["code"] for each in STATIONS], (
@@ -120,12 +129,33 @@ async def test_a_long_window_is_asked_for_in_parts_that_make_one(api, tmp_path):
     assert moments[0] == start
     assert moments[-1] == END - timedelta(minutes=5)
     assert len(moments) == (END - start) // timedelta(minutes=5)
-    assert len(api.requests) == 1 + 3 * 3
+    assert len(asked(api)) == 1 + 3 * 3
 
 
-async def test_a_longer_interval_is_never_cut(api, tmp_path):
-    with pytest.raises(SourceError, match="Date range too large for 1h interval"):
-        await fetch(settings_for(api, tmp_path, start=END - timedelta(days=40), interval="1h"))
+async def test_a_window_of_hours_is_cut_between_them(api, tmp_path):
+    start = END - timedelta(days=40, minutes=5)
+
+    await fetch(settings_for(api, tmp_path, start=start, interval="1h", status="retired"))
+
+    ends = [dict(query)["date_end"] for path, query, _ in api.requests if "/data/" in path]
+    assert ends == ["2026-03-02T11:00:00", "2026-03-10T12:00:00"]
+    values = values_in(raw.load_units(DataFolder(tmp_path)))
+    assert len([key for key in values if key[:2] == ("power", "OLDPS1")]) == 40 * 24 + 1
+
+
+async def test_a_window_that_cannot_be_cut_is_refused_before_any_data_request(api, tmp_path):
+    with pytest.raises(ConfigError, match="the API answers 366 days in one request"):
+        await fetch(settings_for(api, tmp_path, start=END - timedelta(days=400), interval="7d"))
+    assert asked(api) == ["/facilities/"]
+
+
+async def test_a_window_beyond_the_history_is_refused_before_the_first_request(api, tmp_path):
+    with pytest.raises(
+        ConfigError, match="the COMMUNITY plan shows the last 730 days, so give 2024-03-11"
+    ):
+        await fetch(settings_for(api, tmp_path, start=END - timedelta(days=731)))
+    assert asked(api) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 async def test_progress_is_told_at_each_request_and_ends_complete(api, tmp_path):
@@ -134,8 +164,8 @@ async def test_progress_is_told_at_each_request_and_ends_complete(api, tmp_path)
         settings_for(api, tmp_path, batch_size=10), lambda done, total, _text: told.append((done, total))
     )  # fmt: skip
 
-    total = len(api.requests)
-    assert told == [(0, None), *((done, total) for done in range(1, total + 1))]
+    total = len(asked(api))
+    assert [each for each in told if each[1]] == [(done, total) for done in range(1, total + 1)]
 
 
 async def test_a_wrong_key_is_one_line_without_the_key_and_writes_nothing(api, tmp_path):
@@ -148,30 +178,6 @@ async def test_a_wrong_key_is_one_line_without_the_key_and_writes_nothing(api, t
     assert len(str(caught.value).splitlines()) == 1
     assert key not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
-
-
-async def test_a_failure_half_way_keeps_the_fetch_before(api, tmp_path):
-    await fetch(settings_for(api, tmp_path))
-    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    answered = 0
-
-    async def break_later(request):
-        nonlocal answered
-        answered += 1
-        if answered > 4:
-            return httpx.Response(500, json={"error": "Error executing query"})
-        async with httpx.AsyncClient() as client:
-            reply = await client.get(request.url, headers={"Authorization": f"Bearer {KEY}"})
-        return httpx.Response(200, content=reply.content)
-
-    settings = settings_for(api, tmp_path, start=END - timedelta(hours=1))
-    source = OpenElectricitySource(
-        Secret(KEY), settings.base_url, httpx.MockTransport(break_later)
-    )
-    with pytest.raises(SourceError, match="Error executing query"):
-        await job.run(settings, source, silent)
-
-    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
 async def test_a_window_without_data_says_so(api, tmp_path):
@@ -203,26 +209,30 @@ def test_a_station_is_wanted_for_any_of_its_units(status, statuses):
     )  # fmt: skip
     answer = schema.decode_facilities(msgspec.json.encode(catalogue))
 
-    assert [f.code for f in job.wanted(answer, status)] == having(*statuses)
+    assert [f.code for f in plan.wanted(answer, status)] == having(*statuses)
 
 
 @given(
     st.datetimes(datetime(2020, 1, 1), datetime(2030, 1, 1)),
     st.timedeltas(timedelta(minutes=1), timedelta(days=400)),
-)
-def test_windows_touch_cover_all_and_stay_within_the_limit(start, length):
+    st.sampled_from([("5m", 8, timedelta(minutes=5)), ("1h", 32, timedelta(hours=1)), ("1d", 366, timedelta(days=1))]),
+)  # fmt: skip
+def test_windows_touch_cover_all_stay_within_the_limit_and_cut_no_bucket(start, length, kind):
+    interval, days, bucket = kind
     start = start.replace(tzinfo=NEM_ZONE)
-    parts = job.windows(Window(start, start + length))
+    parts = plan.windows(start, start + length, interval, Account())
 
     assert parts[0].start == start
     assert parts[-1].end == start + length
     assert all(a.end == b.start for a, b in pairwise(parts))
-    assert all(timedelta(0) < part.end - part.start <= timedelta(days=8) for part in parts)
+    assert all(timedelta(0) < part.end - part.start <= timedelta(days=days) for part in parts)
+    midnight = datetime(2020, 1, 1, tzinfo=NEM_ZONE)
+    assert all((part.start - midnight) % bucket == timedelta(0) for part in parts[1:])
 
 
 @given(st.lists(st.text(min_size=1, max_size=4), max_size=100), st.integers(1, 30))
 def test_batches_hold_every_code_once_in_order(codes, size):
-    groups = job.batches(codes, size)
+    groups = plan.batches(codes, size)
 
     assert [code for group in groups for code in group] == codes
     assert all(1 <= len(group) <= size for group in groups)
@@ -232,4 +242,4 @@ def test_batches_hold_every_code_once_in_order(codes, size):
 @pytest.mark.parametrize("size", [0, 31])
 def test_a_batch_that_the_api_would_refuse_is_refused_here(size):
     with pytest.raises(ConfigError, match="--batch-size"):
-        job.batches(["A"], size)
+        plan.batches(["A"], size)

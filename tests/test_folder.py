@@ -1,18 +1,20 @@
-import os
 import signal
 import subprocess
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 
 import msgspec
 import pytest
+import series
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from energydash import schema
 from energydash.errors import FileError
-from energydash.files import raw
+from energydash.files import manifest, raw
 from energydash.files.folder import DataFolder, read, write, write_with
+from energydash.files.stage import begin, claimed, find
 
 PROVENANCE = schema.Provenance(
     source="demo", simulated=True,
@@ -32,12 +34,19 @@ def names_in(answers):
 
 
 def keep(folder, *answers, provenance=PROVENANCE, market=()):
-    with raw.RawWriter(folder) as writer:
-        for each in answers:
-            writer.add(each)
-        return writer.finish(
-            catalogue=CATALOGUE, mapping={"A": ["A1"]}, market=market, provenance=provenance
-        )
+    stage = staged(folder, *answers, market=market)
+    return stage.commit(
+        mapping={"A": ["A1"]}, market=series.entry("market_data.json", "market", b""), provenance=provenance
+    )  # fmt: skip
+
+
+def staged(folder, *answers, market=()):
+    stage = begin(folder, series.TERMS, series.FETCHED_AT)
+    series.keep(stage, "facilities_data.json", "catalogue", CATALOGUE)
+    for kind, name, contents in (("market", "market/market_{:03d}.json", market), ("units", "batch_data/batch_{:03d}_metrics.json", answers)):  # fmt: skip
+        for n, content in enumerate(contents, start=1):
+            series.keep(stage, name.format(n), kind, content)
+    return stage
 
 
 def test_a_write_replaces_the_whole_file_and_leaves_nothing_else(tmp_path):
@@ -95,7 +104,7 @@ def test_a_file_that_is_not_there_says_what_to_do(tmp_path):
 def test_a_folder_that_is_a_file_is_an_error_of_one_line(tmp_path):
     (tmp_path / "data").write_text("")
 
-    with pytest.raises(FileError, match="data"), raw.RawWriter(DataFolder(tmp_path / "data")):
+    with pytest.raises(FileError, match="data"), claimed(DataFolder(tmp_path / "data")):
         pass
     with pytest.raises(FileError):
         write(tmp_path / "data" / "x.json", b"")
@@ -133,32 +142,131 @@ def test_a_smaller_fetch_leaves_no_batch_of_a_larger_one(tmp_path):
     assert not [path.name for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
-def test_a_fetch_that_breaks_off_keeps_the_one_before(tmp_path):
+def test_a_fetch_that_breaks_off_keeps_the_one_before_and_what_it_got(tmp_path):
     folder = DataFolder(tmp_path)
     keep(folder, answer("a"), answer("b"))
     before = {path: path.read_bytes() for path in tmp_path.rglob("*.json")}
 
-    def break_off():
-        with raw.RawWriter(folder) as writer:
-            writer.add(answer("new"))
-            raise RuntimeError
+    staged(folder, answer("new"))
 
-    with pytest.raises(RuntimeError):
-        break_off()
-
-    assert {path: path.read_bytes() for path in tmp_path.rglob("*.json")} == before
+    left = find(folder)
+    visible = [path for path in tmp_path.rglob("*.json") if ".fetch" not in path.parts]
+    assert {path: path.read_bytes() for path in visible} == before
+    assert left.terms == series.TERMS
+    assert left.read("batch_data/batch_001_metrics.json") == answer("new")
 
 
-def test_what_a_killed_fetch_left_over_goes_but_not_what_another_is_at(tmp_path):
-    old, busy = tmp_path / ".batch_data.old", tmp_path / ".batch_data.busy"
-    for path in (old, busy):
-        write(path / "batch_001_metrics.json", answer("power"))
-    os.utime(old, (0, 0))
+def test_an_answer_that_a_kill_or_a_hand_spoilt_does_not_count_as_kept(tmp_path):
+    folder = DataFolder(tmp_path)
+    staged(folder, answer("a"), answer("b"), answer("c"))
+    place = tmp_path / ".fetch/batch_data"
+    (place / "batch_001_metrics.json").unlink()
+    (place / "batch_002_metrics.json").write_bytes(answer("x"))
 
-    keep(DataFolder(tmp_path), answer("power"))
+    assert find(folder).kept.keys() == {
+        "facilities_data.json",
+        "batch_data/batch_003_metrics.json",
+    }
 
-    assert not old.exists()
-    assert busy.exists()
+
+def test_that_there_is_no_data_is_remembered_and_makes_no_file(tmp_path):
+    folder = DataFolder(tmp_path)
+    stage = staged(folder, answer("a"))
+    series.keep(stage, "batch_data/batch_002_metrics.json", "units", b"")
+    series.keep(stage, "batch_data/batch_003_metrics.json", "units", answer("c"))
+
+    stage = find(folder)
+    stage.commit(
+        mapping={},
+        market=series.entry("market_data.json", "market", b""),
+        provenance=PROVENANCE,
+    )
+
+    assert stage.kept["batch_data/batch_002_metrics.json"].size == 0
+    assert [path.name for path in raw.unit_files(folder)] == [
+        "batch_001_metrics.json",
+        "batch_003_metrics.json",
+    ]
+    assert names_in(raw.load_units(folder)) == [["a"], ["c"]]
+
+
+def test_the_manifest_says_the_digest_of_every_file(tmp_path):
+    folder = DataFolder(tmp_path)
+    keep(folder, answer("a"), answer("b"), market=[answer("price"), answer("demand")])
+
+    entries = manifest.load(folder.manifest)
+
+    assert [entry.kind for entry in entries.values()] == [
+        "catalogue",
+        "market",
+        "units",
+        "units",
+    ]
+    for name, entry in entries.items():
+        content = (tmp_path / name).read_bytes()
+        assert (manifest.digest(content), len(content)) == (entry.sha256, entry.size)
+
+
+def test_a_commit_that_was_cut_short_anywhere_is_made_whole_by_the_next(tmp_path, monkeypatch):
+    """Cut at each of its writes and renames in turn: the stage still holds everything."""
+    wanted = DataFolder(tmp_path / "wanted")
+    keep(wanted, answer("a"), answer("b"))
+    cuts = 0
+    while True:
+        folder = DataFolder(tmp_path / str(cuts))
+        keep(folder, answer("old"))
+        stage = staged(folder, answer("a"), answer("b"))
+        if not cut_at(cuts, monkeypatch, stage):
+            break
+        again = find(folder)
+        again.commit(mapping={"A": ["A1"]}, market=series.entry("market_data.json", "market", b""), provenance=PROVENANCE)  # fmt: skip
+        assert contents(folder) == contents(wanted)
+        cuts += 1
+    assert cuts > 8
+
+
+def cut_at(step, monkeypatch, stage):
+    """Commit, but die at the step-th rename; tell whether there was one."""
+    left = step
+
+    def dying(call):
+        def cut(*args):
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise KeyboardInterrupt
+            return call(*args)
+
+        return cut
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", dying(Path.replace))
+        patch.setattr(Path, "rename", dying(Path.rename))
+        try:
+            stage.commit(mapping={"A": ["A1"]}, market=series.entry("market_data.json", "market", b""), provenance=PROVENANCE)  # fmt: skip
+        except KeyboardInterrupt:
+            return True
+    return False
+
+
+def contents(folder):
+    return {
+        path.relative_to(folder.root).as_posix(): path.read_bytes()
+        for path in folder.root.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_two_fetches_do_not_share_a_folder(tmp_path):
+    folder = DataFolder(tmp_path)
+    with (
+        claimed(folder),
+        pytest.raises(FileError, match="another fetch is at work"),
+        claimed(folder),
+    ):
+        pass
+    with claimed(folder):
+        pass
 
 
 def test_without_batches_the_joined_file_is_read(tmp_path):

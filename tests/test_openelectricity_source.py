@@ -18,9 +18,10 @@ from standin import KEY, NOW, StandIn, serving
 from energydash.config import FetchSettings, Secret
 from energydash.errors import AuthError, ConfigError, SourceError
 from energydash.nem import NEM_ZONE, WEM_ZONE
+from energydash.sources.catalogue import parse_facilities
 from energydash.sources.choose import make_source
 from energydash.sources.openelectricity import OpenElectricitySource, check_vocabulary
-from energydash.sources.parse import parse_data, parse_facilities
+from energydash.sources.parse import parse_data
 from energydash.sources.protocol import FACILITY_METRICS, MARKET_METRICS, Window
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "realdata"

@@ -3,25 +3,18 @@
 A fetch takes the place of the one before it at its end, so that a reader never sees half of each.
 """
 
-import shutil
-import tempfile
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import msgspec
 
 from energydash import schema
-from energydash.errors import FileError
-from energydash.files.folder import DataFolder, batch_name, read, write, write_with
+from energydash.errors import FileError, SourceError
+from energydash.files.folder import DataFolder, read
+from energydash.sources.catalogue import parse_facilities
 
 _ADVICE = "run `energydash fetch` first"
 _BATCHES = "batch_*_metrics.json"
-_STAGED = ".batch_data."
-# A stage that nobody has added to for so long is what a killed fetch left over.
-_ABANDONED_S = 3600.0
 
 
 class _RawMetrics(msgspec.Struct):
@@ -30,117 +23,8 @@ class _RawMetrics(msgspec.Struct):
     data: list[msgspec.Raw]
 
 
-class RawWriter:
-    """A fetch on its way to the folder: unit answers go to disk as they come, `finish` makes them count.
-
-    Leaving the `with` block without `finish` keeps what was there before. Every method raises FileError where
-    the folder cannot be written.
-    """
-
-    def __init__(self, folder: DataFolder) -> None:
-        self._folder = folder
-        self._staged: Path | None = None
-        self._count = 0
-
-    def __enter__(self) -> Self:
-        root = self._folder.root
-        try:
-            root.mkdir(parents=True, exist_ok=True)
-            _clear_abandoned(root)
-            self._staged = Path(tempfile.mkdtemp(prefix=_STAGED, dir=root))
-            # mkdtemp hides it from everyone else; the folder that it becomes is as open as its parent.
-            self._staged.chmod(root.stat().st_mode & 0o777)
-        except OSError as exc:
-            raise FileError(
-                f"{root} cannot be written: {exc.strerror or exc}: check --data-dir"
-            ) from exc
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        shutil.rmtree(self._stage, ignore_errors=True)
-
-    @property
-    def _stage(self) -> Path:
-        if self._staged is None:
-            raise RuntimeError("a RawWriter works inside its `with` block")
-        return self._staged
-
-    def add(self, answer: bytes) -> None:
-        """Keep one raw unit-level answer."""
-        self._count += 1
-        write(self._stage / batch_name(self._count), answer)
-
-    def finish(
-        self,
-        *,
-        catalogue: bytes,
-        mapping: Mapping[str, Sequence[str]],
-        market: Sequence[bytes],
-        provenance: schema.Provenance,
-    ) -> tuple[Path, ...]:
-        """Let the new fetch take the old one's place, and give the files that it wrote."""
-        folder = self._folder
-        self._disown(provenance)
-        write(folder.facilities, catalogue)
-        write(folder.mapping, msgspec.json.encode(mapping))
-        write_with(folder.market, lambda path: _join(path, iter(market)))
-        staged = sorted(self._stage.glob(_BATCHES))
-        write_with(
-            folder.unit_metrics, lambda path: _join(path, (p.read_bytes() for p in staged))
-        )
-        self._swap()
-        write(folder.source, schema.encode(provenance))
-        return (
-            folder.facilities, folder.mapping, folder.market, folder.unit_metrics,
-            *(folder.batches / path.name for path in staged), folder.source,
-        )  # fmt: skip
-
-    def _disown(self, provenance: schema.Provenance) -> None:
-        """Take the old origin away where it changes: killed half-way, a folder must not call new data old."""
-        try:
-            before = load_provenance(self._folder)
-        except FileError:
-            before = None
-        if before is None or (before.source, before.simulated) != (
-            provenance.source,
-            provenance.simulated,
-        ):
-            try:
-                self._folder.source.unlink(missing_ok=True)
-            except OSError as exc:
-                raise FileError(
-                    f"{self._folder.source} cannot be replaced: {exc.strerror or exc}: check --data-dir"
-                ) from exc
-
-    def _swap(self) -> None:
-        """Put the new batches in the old ones' place; in between, readers find the joined file."""
-        old = self._stage.with_name(self._stage.name + ".old")
-        batches = self._folder.batches
-        try:
-            if batches.exists():
-                batches.rename(old)
-            self._stage.rename(batches)
-        except OSError as exc:
-            raise FileError(
-                f"{batches} cannot be replaced: {exc.strerror or exc}: check --data-dir"
-            ) from exc
-        finally:
-            shutil.rmtree(old, ignore_errors=True)
-
-
-def _clear_abandoned(root: Path) -> None:
-    for left in root.glob(f"{_STAGED}*"):
-        if time.time() - left.stat().st_mtime > _ABANDONED_S:
-            shutil.rmtree(left, ignore_errors=True)
-
-
-def _join(path: Path, answers: Iterator[bytes]) -> None:
-    """Write one answer that holds the metrics of all, with one of them in memory at a time."""
+def join(path: Path, answers: Iterator[bytes]) -> None:
+    """Write one answer to a new file that holds the metrics of all, with one of them in memory at a time."""
     with path.open("xb") as file:
         file.write(b'{"success":true,"data":[')
         comma = b""
@@ -158,7 +42,7 @@ def load_facilities(folder: DataFolder) -> schema.FacilitiesAnswer:
     Raises:
         FileError: it is missing or malformed.
     """
-    return _decoded(folder.facilities, schema.decode_facilities)
+    return _decoded(folder.facilities, parse_facilities)
 
 
 def unit_files(folder: DataFolder) -> list[Path]:
@@ -226,7 +110,7 @@ def _decoded[T](path: Path, decode: Callable[[bytes], T]) -> T:
     raw = read(path, _ADVICE)
     try:
         return decode(raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
+    except (SourceError, msgspec.MsgspecError, UnicodeDecodeError) as exc:
         raise FileError(
             f"{path} is not what `energydash fetch` writes ({exc}): fetch it again"
         ) from exc

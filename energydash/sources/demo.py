@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 import numpy as np
@@ -25,6 +25,13 @@ Points = list[tuple[str, float]]
 Json = dict[str, object]
 
 
+class Span(NamedTuple):
+    """A half-open window whose end is known."""
+
+    start: datetime
+    end: datetime
+
+
 class DemoSource:
     """A `Source` that needs no network and no key."""
 
@@ -39,6 +46,9 @@ class DemoSource:
             return simulate(seed, stations(), number)
 
         self._day: Callable[[int], Day] = day
+
+    async def account(self) -> None:
+        """Give nothing: nothing is limited."""
 
     async def facilities(self, network: str) -> bytes:
         """Give the whole catalogue.
@@ -64,7 +74,7 @@ class DemoSource:
         """
         _check(network, interval)
         chosen = [self._stations[code] for code in facility_codes if code in self._stations]
-        return await asyncio.to_thread(self._unit_answer, chosen, window)
+        return await asyncio.to_thread(self._unit_answer, chosen, _span(window))
 
     async def market_data(
         self, network: str, window: Window, interval: str, *, by_region: bool
@@ -75,12 +85,12 @@ class DemoSource:
             ConfigError: the network or the interval is not simulated.
         """
         _check(network, interval)
-        return await asyncio.to_thread(self._market_answer, window, by_region=by_region)
+        return await asyncio.to_thread(self._market_answer, _span(window), by_region=by_region)
 
     async def aclose(self) -> None:
         """Let go of nothing: there are no connections."""
 
-    def _unit_answer(self, chosen: list[Station], window: Window) -> bytes | None:
+    def _unit_answer(self, chosen: list[Station], window: Span) -> bytes | None:
         labels = _labels(window)
         power: list[Json] = []
         emissions: list[Json] = []
@@ -98,7 +108,7 @@ class DemoSource:
             return None
         return _answer(window, (("power", "MW", power), ("emissions", "t", emissions)))
 
-    def _battery(self, station: Station, window: Window) -> dict[str, Floats]:
+    def _battery(self, station: Station, window: Span) -> dict[str, Floats]:
         """Give the signed series for a battery's halves, which have no dispatch of their own."""
         batteries = [unit for unit in station.units if unit.fueltech == "battery"]
         if not batteries:
@@ -109,7 +119,7 @@ class DemoSource:
         return dict.fromkeys(_HALVES, total)
 
     def _series(
-        self, kind: Literal["units", "price", "demand"], key: str, window: Window
+        self, kind: Literal["units", "price", "demand"], key: str, window: Span
     ) -> Floats:
         """Give the series of a unit's or a region's code over the window, from the days it touches."""
         first, last = _number(window.start), _number(window.end)
@@ -120,7 +130,7 @@ class DemoSource:
         offset = days[0] * PER_DAY
         return whole[first - offset : last - offset]
 
-    def _market_answer(self, window: Window, *, by_region: bool) -> bytes | None:
+    def _market_answer(self, window: Span, *, by_region: bool) -> bytes | None:
         labels = _labels(window)
         if not labels:
             return None
@@ -175,12 +185,19 @@ def _unit(unit: Unit) -> Json:
     }
 
 
+def _span(window: Window) -> Span:
+    """Give a window its end: without one, the newest interval is the present one."""
+    if window.end is not None:
+        return Span(window.start, window.end)
+    return Span(window.start, nem.floor_interval(nem.now()) + nem.INTERVAL)
+
+
 def _number(moment: datetime) -> int:
     """Give the number of the first interval label at or after a moment."""
     return -((_EPOCH - moment) // nem.INTERVAL)
 
 
-def _labels(window: Window) -> list[str]:
+def _labels(window: Span) -> list[str]:
     numbers = range(_number(window.start), _number(window.end))
     return [(_EPOCH + number * nem.INTERVAL).isoformat() for number in numbers]
 
@@ -213,7 +230,7 @@ def _series(metric: str, unit_code: str, points: Points) -> Json:
     }
 
 
-def _answer(window: Window, metrics: Sequence[tuple[str, str, list[Json]]]) -> bytes:
+def _answer(window: Span, metrics: Sequence[tuple[str, str, list[Json]]]) -> bytes:
     data = [
         {
             "network_code": nem.NETWORK,

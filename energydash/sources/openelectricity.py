@@ -3,7 +3,8 @@
 import asyncio
 import logging
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import NoReturn, get_args
 
 import httpx
@@ -11,8 +12,9 @@ import msgspec
 
 from energydash import __version__
 from energydash.config import Secret
-from energydash.errors import AuthError, ConfigError, SourceError
+from energydash.errors import AuthError, ConfigError, SourceError, TransientError
 from energydash.nem import network_zone
+from energydash.sources.limits import FREE, Account, limits_of
 from energydash.sources.protocol import BATCH_CODES, FACILITY_METRICS, MARKET_METRICS, Window
 
 logger = logging.getLogger(__name__)
@@ -21,6 +23,7 @@ _TIMEOUT = httpx.Timeout(120.0, connect=10.0)
 # The timeouts above are for each read; a server that trickles must end too.
 _WHOLE_REQUEST_S = 300.0
 _SHOWN_OF_AN_ERROR = 300
+_TOO_MANY = 429
 
 Params = list[tuple[str, str | int | float | bool | None]]
 
@@ -30,6 +33,21 @@ class _Refusal(msgspec.Struct):
 
     error: str | None = None
     detail: object = None
+
+
+class _Credits(msgspec.Struct):
+    remaining: int | None = None
+
+
+class _Key(msgspec.Struct):
+    plan: str | None = None
+    credits: _Credits | None = None
+
+
+class _Me(msgspec.Struct):
+    """The answer of `/me`, any key of which may be absent."""
+
+    data: _Key | None = None
 
 
 class _NoDataError(Exception):
@@ -77,10 +95,35 @@ class OpenElectricitySource:
             headers={
                 "Authorization": f"Bearer {_checked_key(api_key)}",
                 "User-Agent": f"energydash/{__version__}",
+                # The API keeps an answer for five minutes; ours is to be the newest, and of one moment.
+                "Cache-Control": "no-cache",
             },
             timeout=_TIMEOUT,
             follow_redirects=True,
             transport=transport,
+        )
+
+    async def account(self) -> Account:
+        """Give the key's plan and what it has left of the day, which costs nothing.
+
+        Where the API does not say, the free plan's limits hold.
+
+        Raises:
+            SourceError: the API cannot be reached (TransientError), or refuses (AuthError: the key).
+        """
+        try:
+            raw = await self._get("me", [])
+            key = msgspec.json.decode(raw, type=_Me).data or _Key()
+        except (AuthError, TransientError):
+            raise
+        except (SourceError, _NoDataError, msgspec.MsgspecError, UnicodeDecodeError) as exc:
+            logger.warning(
+                "the API does not tell the key's plan (%s): taken for the free one", exc
+            )
+            return Account()
+        return Account(
+            limits=limits_of(key.plan or FREE.plan),
+            credits=key.credits.remaining if key.credits else None,
         )
 
     async def facilities(self, network: str) -> bytes:
@@ -133,12 +176,14 @@ class OpenElectricitySource:
         self, metrics: Sequence[str], network: str, window: Window, interval: str
     ) -> Params:
         """Give what every data request has: repeated keys, and naive network time."""
-        return [
+        params: Params = [
             *(("metrics", metric) for metric in metrics),
             ("interval", interval),
             ("date_start", _naive(window.start, network)),
-            ("date_end", _naive(window.end, network)),
         ]
+        if window.end is not None:
+            params.append(("date_end", _naive(window.end, network)))
+        return params
 
     async def _rows(self, path: str, params: Params) -> bytes | None:
         try:
@@ -152,14 +197,20 @@ class OpenElectricitySource:
             async with asyncio.timeout(_WHOLE_REQUEST_S):
                 response = await self._client.get(path, params=params)
         except (httpx.TimeoutException, TimeoutError) as exc:
-            raise SourceError(
-                f"the API at {self._client.base_url} did not answer in time: try again later"
+            raise TransientError(
+                f"the API at {self._client.base_url} did not answer in time: try again later",
+                reached=False,
+            ) from exc
+        except (httpx.TransportError, httpx.DecodingError) as exc:
+            reason = _one_line(str(exc)) or type(exc).__name__
+            raise TransientError(
+                f"the API cannot be reached at {self._client.base_url} ({reason}): "
+                "check the network and --base-url",
+                reached=False,
             ) from exc
         except httpx.HTTPError as exc:
-            reason = _one_line(str(exc)) or type(exc).__name__
             raise SourceError(
-                f"the API cannot be reached at {self._client.base_url} ({reason}): "
-                "check the network and --base-url"
+                f"the API at {self._client.base_url} cannot be asked ({_one_line(str(exc))}): check --base-url"
             ) from exc
         if not response.is_success:
             self._refuse(response)
@@ -172,7 +223,9 @@ class OpenElectricitySource:
         match response.status_code:
             case httpx.codes.UNAUTHORIZED:
                 raise AuthError(
-                    f"the API does not accept the key ({reason}): check OPENELECTRICITY_API_KEY"
+                    f"the API does not accept the key ({reason}): check OPENELECTRICITY_API_KEY; "
+                    "one that is over its day's quota is refused too, until 00:00 UTC",
+                    reason=reason,
                 )
             # Until 2026-04 the API said 416. A 404 that is not in the API's own form is a wrong address.
             case 416:
@@ -183,8 +236,26 @@ class OpenElectricitySource:
                 raise SourceError(
                     f"nothing answers at {response.url.copy_with(query=None)} ({reason}): check --base-url"
                 )
+            case status if status == _TOO_MANY or httpx.codes.is_server_error(status):
+                raise TransientError(
+                    f"the API answered {status}: {reason}", retry_after_s=_retry_after(response)
+                )
             case status:
                 raise SourceError(f"the API answered {status}: {reason}")
+
+
+def _retry_after(response: httpx.Response) -> float | None:
+    """Give the seconds that `Retry-After` names, as a number or as a date; None where it names none."""
+    text = response.headers.get("retry-after", "").strip()
+    if text.isdecimal():
+        return float(text)
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return max(0.0, (moment - datetime.now(UTC)).total_seconds())
 
 
 def _checked_key(key: Secret) -> str:

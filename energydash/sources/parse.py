@@ -19,8 +19,8 @@ class _Verdict(msgspec.Struct):
     error: str | None = None
 
 
-def parse_facilities(raw: bytes) -> schema.FacilitiesAnswer:
-    """Read a catalogue.
+def parse_whole_catalogue(raw: bytes) -> schema.FacilitiesAnswer:
+    """Read a catalogue in which every value is what it should be.
 
     Raises:
         SourceError: the answer is not one; the text says where it goes wrong.

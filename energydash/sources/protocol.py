@@ -10,6 +10,8 @@ from typing import Protocol
 
 import msgspec
 
+from energydash.sources.limits import Account
+
 FACILITY_METRICS = ("power", "emissions")
 MARKET_METRICS = ("price", "demand")
 
@@ -18,10 +20,10 @@ BATCH_CODES = 30
 
 
 class Window(msgspec.Struct, frozen=True):
-    """A half-open window [start, end) of aware times."""
+    """A half-open window [start, end) of aware times; without an end, up to the newest interval there is."""
 
     start: datetime
-    end: datetime
+    end: datetime | None
 
 
 class Source(Protocol):
@@ -35,6 +37,10 @@ class Source(Protocol):
     @property
     def simulated(self) -> bool:
         """Whether the numbers are made up."""
+        ...
+
+    async def account(self) -> Account | None:
+        """Give what the key may ask for; None where nothing is limited."""
         ...
 
     async def facilities(self, network: str) -> bytes:

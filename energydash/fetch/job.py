@@ -1,0 +1,350 @@
+"""One fetch, from the settings to the data folder: plan, ask for what is missing, and let it count as a whole."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from functools import partial
+
+import msgspec
+
+from energydash import nem, schema
+from energydash.config import FetchSettings
+from energydash.errors import AuthError, QuotaError, SourceError
+from energydash.fetch import entries
+from energydash.fetch.asking import Asker, Manner
+from energydash.fetch.entries import CATALOGUE, MARKET, Origin
+from energydash.fetch.plan import (
+    Planned,
+    Request,
+    batches,
+    check_history,
+    describe,
+    duration,
+    requests_of,
+    until_reset,
+    wanted,
+    windows,
+)
+from energydash.fetch.summary import FetchSummary
+from energydash.files import stage as stages
+from energydash.files.folder import DataFolder
+from energydash.files.stage import Stage, Terms
+from energydash.process import only_error
+from energydash.progress import Progress
+from energydash.sources.catalogue import parse_facilities, unknowns
+from energydash.sources.limits import Account
+from energydash.sources.parse import parse_data
+from energydash.sources.protocol import Source
+
+logger = logging.getLogger(__name__)
+
+# The window of an unfinished fetch without ends of its own: after two days, "the last week" means another one.
+_TAKEN_UP_WITHIN = timedelta(days=2)
+
+Tell = Callable[[str], None]
+"""Told what a user should read now."""
+
+
+def logged(text: str) -> None:
+    """Tell nobody but the log."""
+    logger.info("%s", text)
+
+
+async def run(
+    settings: FetchSettings,
+    source: Source,
+    progress: Progress,
+    tell: Tell = logged,
+    clock: Callable[[], datetime] = nem.now,
+) -> FetchSummary | Planned:
+    """Fetch catalogue, units and market, and keep them in the data folder as a whole; a dry run ends with the plan.
+
+    Closes `source`. What was answered before a failure is kept for the next run with the same settings.
+
+    Raises:
+        ConfigError: no station has the status that was asked for, or the key's plan does not show the window.
+        SourceError: the source fails, has no data in the window, or refuses (AuthError: the key, QuotaError: for now).
+        FileError: the folder cannot be written, or another fetch is at work in it.
+    """
+    try:
+        return await Fetch(settings, source, progress, tell, clock).run()
+    finally:
+        await source.aclose()
+
+
+def manner_of(settings: FetchSettings, source: Source) -> Manner:
+    """Give how to ask: nobody needs to spare a simulated grid."""
+    spacing = 0.0 if source.simulated else max(1 / settings.rate, settings.batch_delay_s)
+    return Manner(spacing_s=spacing, retries=settings.retries, backoff_s=settings.backoff_s)
+
+
+def origin_of(settings: FetchSettings, source: Source) -> Origin:
+    """Give what all entries of a fetch share."""
+    return Origin(
+        source=source.name,
+        url="" if source.simulated else settings.base_url,
+        network=settings.network,
+        interval=settings.interval,
+    )
+
+
+class Fetch:
+    """The state of one fetch."""
+
+    def __init__(
+        self,
+        settings: FetchSettings,
+        source: Source,
+        progress: Progress,
+        tell: Tell,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._settings = settings
+        self._source = source
+        self._progress = progress
+        self._tell = tell
+        self._clock = clock
+        self._folder = DataFolder(settings.data_dir)
+        self._asker = Asker(manner_of(settings, source))
+        self._origin = origin_of(settings, source)
+        self._started = time.monotonic()
+        # The simulated grid computes; it does not make us wait.
+        self._workers = 1 if source.simulated else settings.concurrency
+        self._keeping = asyncio.Lock()
+        self._total = 0
+        self._account: Account | None = None
+
+    async def run(self) -> FetchSummary | Planned:
+        """Do it."""
+        left = stages.find(self._folder)
+        # A key that got answers before is refused for another reason than being wrong.
+        self._asker.trusted = (
+            left is not None and bool(left.kept) and left.terms.url == self._origin.url
+        )
+        self._progress(0, None, "the key's account")
+        try:
+            self._account = await self._asker.ask(self._source.account)
+        except QuotaError as exc:
+            raise self._ended(exc, left) from exc
+        # The account costs nothing.
+        self._asker.asked = 0
+        check_history(self._settings.start, self._account, self._clock())
+        with stages.claimed(self._folder):
+            stage = self._stage()
+            try:
+                return await self._into(stage)
+            except AuthError:
+                raise
+            except SourceError as exc:
+                raise self._ended(exc, stage) from exc
+
+    def _stage(self) -> Stage:
+        """Take up what an earlier run left, where that is the same fetch; else begin anew."""
+        now = self._clock()
+        terms = self._terms()
+        left = None if self._settings.restart else stages.find(self._folder)
+        if left is None or not left.kept:
+            return stages.begin(self._folder, terms, now)
+        if left.terms == terms:
+            return left
+        begun = left.begun.astimezone(nem.NEM_ZONE).isoformat(" ", "minutes")
+        moved = msgspec.structs.replace(left.terms, start=terms.start, end=terms.end) == terms
+        same_length = left.terms.end - left.terms.start == terms.end - terms.start
+        young = now - left.begun < _TAKEN_UP_WITHIN
+        if moved and same_length and young and not self._settings.fixed:
+            self._tell(
+                f"going on with the fetch that was begun at {begun}, and its window; --restart begins afresh"
+            )
+            return left
+        self._tell(f"the unfinished fetch of {begun} asked for something else and is dropped")
+        return stages.begin(self._folder, terms, now)
+
+    def _terms(self) -> Terms:
+        settings = self._settings
+        return Terms(
+            source=self._source.name, url=self._origin.url, seed=settings.seed,
+            network=settings.network, interval=settings.interval, status=settings.status,
+            batch_size=settings.batch_size, start=settings.start, end=settings.end,
+        )  # fmt: skip
+
+    async def _into(self, stage: Stage) -> FetchSummary | Planned:
+        kept_before = CATALOGUE in stage.kept
+        raw = await self._catalogue(stage)
+        catalogue = parse_facilities(raw)
+        facilities = wanted(catalogue, self._settings.status)
+        requests = entries.named(
+            requests_of(
+                windows(
+                    stage.terms.start, stage.terms.end, self._settings.interval, self._account
+                ),
+                batches([each.code for each in facilities], self._settings.batch_size),
+            )
+        )
+        missing = {
+            name: request
+            for name, request in requests.items()
+            if name not in stage.kept or not entries.answers(stage.kept[name], request)
+        }
+        kept = len(requests) - len(missing) + kept_before
+        planned = self._planned(stage.terms, facilities, len(requests) + 1, kept)
+        self._tell(describe(planned, self._clock()))
+        if self._settings.dry_run:
+            return planned
+        self._total = planned.requests
+        await self._ask_all(stage, missing)
+        return self._commit(stage, raw, catalogue, planned, list(requests))
+
+    async def _catalogue(self, stage: Stage) -> bytes:
+        if CATALOGUE in stage.kept:
+            return stage.read(CATALOGUE)
+        self._progress(0, None, "catalogue")
+        answer = await self._asker.parsed(
+            lambda: self._source.facilities(self._settings.network), parse_facilities
+        )
+        if answer is None:
+            raise SourceError(f"{self._source.name} has no catalogue")
+        entry = entries.catalogue_entry(self._origin, answer.raw, answer.parsed, self._clock())
+        stage.keep(entry, answer.raw)
+        return answer.raw
+
+    def _planned(
+        self, terms: Terms, facilities: list[schema.Facility], requests: int, kept: int
+    ) -> Planned:
+        to_ask = requests - kept
+        left = self._credits_left()
+        # The catalogue had to be asked for already: only it says how many batches there are.
+        still = to_ask - (self._asker.asked > 0)
+        return Planned(
+            source=self._source.name,
+            start=terms.start,
+            end=terms.end,
+            facilities=len(facilities),
+            units=sum(len(each.units) for each in facilities),
+            requests=requests,
+            kept=kept,
+            to_ask=to_ask,
+            plan=self._account.limits.plan if self._account else "",
+            credits_left=left,
+            enough=left is None or still <= left,
+            at_least_s=to_ask * manner_of(self._settings, self._source).spacing_s,
+        )
+
+    def _credits_left(self) -> int | None:
+        """Give what the key had left when the account was asked, less what was sent since."""
+        if self._account is None or self._account.credits is None:
+            return None
+        return max(0, self._account.credits - self._asker.asked)
+
+    async def _ask_all(self, stage: Stage, missing: dict[str, Request]) -> None:
+        queue = iter(missing.items())
+        self._show(stage)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(self._workers):
+                    group.create_task(self._work(stage, queue))
+        except ExceptionGroup as failures:
+            raise only_error(failures) from None
+
+    async def _work(self, stage: Stage, queue: Iterator[tuple[str, Request]]) -> None:
+        for name, request in queue:
+            answer = await self._asker.parsed(partial(self._question, request), parse_data)
+            content, data = (answer.raw, answer.parsed) if answer else (b"", None)
+            entry = await asyncio.to_thread(
+                entries.entry_of, self._origin, name, request, content, data, self._clock()
+            )
+            async with self._keeping:
+                await asyncio.to_thread(stage.keep, entry, content)
+                self._show(stage)
+
+    async def _question(self, request: Request) -> bytes | None:
+        network, interval = self._settings.network, self._settings.interval
+        if request.codes is None:
+            return await self._source.market_data(
+                network, request.window, interval, by_region=request.by_region
+            )
+        return await self._source.facility_data(
+            network, request.codes, request.window, interval
+        )
+
+    def _show(self, stage: Stage) -> None:
+        points = sum(entry.points for entry in stage.kept.values() if entry.kind != "catalogue")
+        passed = time.monotonic() - self._started
+        rate = self._asker.asked / passed if passed else 0.0
+        left = self._total - len(stage.kept)
+        text = f"{points:,} points, {rate:.1f} requests/s"
+        if left and rate:
+            text += f", {duration(left / rate)} left"
+        if self._asker.trouble:
+            text += f" ({self._asker.trouble})"
+        self._progress(len(stage.kept), self._total, text)
+
+    def _commit(
+        self,
+        stage: Stage,
+        raw: bytes,
+        catalogue: schema.FacilitiesAnswer,
+        planned: Planned,
+        names: list[str],
+    ) -> FetchSummary:
+        got = [stage.kept[name] for name in names]
+        market = [entry for entry in got if entry.kind == "market"]
+        points = sum(entry.points for entry in got if entry.kind == "units")
+        market_points = sum(entry.points for entry in market)
+        if not points and not market_points:
+            stage.drop()
+            raise SourceError(
+                f"{self._source.name} has no data from {planned.start.isoformat()} to {planned.end.isoformat()}: "
+                "give another --start and --end"
+            )
+        files = stage.commit(
+            mapping={each.code: [unit.code for unit in each.units] for each in catalogue.data},
+            market=entries.joined(market, MARKET),
+            provenance=schema.Provenance(
+                source=self._source.name,
+                simulated=self._source.simulated,
+                start=planned.start,
+                end=planned.end,
+                fetched_at=self._clock(),
+            ),
+        )
+        strange = unknowns(raw)
+        logger.info("%d requests, %d values", planned.requests, points)
+        return FetchSummary(
+            source=self._source.name,
+            simulated=self._source.simulated,
+            start=planned.start,
+            end=planned.end,
+            facilities=planned.facilities,
+            units=planned.units,
+            requests=planned.requests,
+            kept=planned.kept,
+            sent=self._asker.asked,
+            retries=self._asker.retries,
+            no_data=sum(not entry.size for entry in got),
+            points=points,
+            market_points=market_points,
+            files=len(files),
+            seconds=round(time.monotonic() - self._started, 1),
+            credits_left=self._credits_left(),
+            unknown_fueltechs=strange.fueltechs,
+            unknown_statuses=strange.statuses,
+            unknown_networks=strange.networks,
+            unknown_fields=strange.fields,
+            unreadable=strange.unreadable,
+            nameless=strange.nameless,
+            data_dir=str(self._settings.data_dir),
+        )
+
+    def _ended(self, error: SourceError, stage: Stage | None) -> SourceError:
+        """Give the error with what is kept, and when to go on."""
+        kept = len(stage.kept) if stage else 0
+        of = f" of {self._total}" if self._total else ""
+        when = f" after {until_reset(self._clock())}" if isinstance(error, QuotaError) else ""
+        if not kept:
+            advice = f": run the same command{when}" if when else ""
+            return type(error)(f"{error}{advice}")
+        return type(error)(
+            f"{error}: {kept}{of} answers are kept, the same command{when} goes on with the rest"
+        )
