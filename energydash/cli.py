@@ -101,6 +101,10 @@ def fetch(
     rate: opt.Rate = 2,
     concurrency: opt.Concurrency = 4,
     retries: opt.Retries = 5,
+    follow: Annotated[
+        bool, opt.option("--follow", "Go on with what the grid does, until stopped.")
+    ] = False,
+    every: opt.Every = 60,
     dry_run: opt.DryRun = False,
     restart: opt.Restart = False,
     base_url: opt.BaseUrl = config.OPENELECTRICITY_URL,
@@ -122,15 +126,16 @@ def fetch(
         data_dir=data_dir, source=source.value, start=since, end=until, interval=interval,
         network=network, status=status, batch_size=batch_size, batch_delay_s=batch_delay,
         api_key=config.api_key(), base_url=base_url, seed=seed, rate=rate, concurrency=concurrency,
-        retries=retries, dry_run=dry_run, restart=restart, fixed=start is not None or end is not None,
+        retries=retries, dry_run=dry_run, restart=restart, fixed=start is not None or end is not None, open_end=end is None, every_s=every,
     )  # fmt: skip
     from energydash import fetch as job
     from energydash.sources.choose import make_source
 
+    do = job.follow if follow else job.run
     with progress.shown("fetch", quiet=quiet) as show:
-        tell = partial(_tell, quiet=quiet)
-        summary = _run(job.run(settings, make_source(settings), show, tell))
-    _report(summary, as_json=as_json)
+        summary = _run(do(settings, make_source(settings), show, partial(_tell, quiet=quiet)))
+    if summary is not None:
+        _report(summary, as_json=as_json)
 
 
 @app.command()

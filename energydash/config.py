@@ -143,7 +143,8 @@ def check_backend(url: str) -> None:
 class FetchSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What `fetch` needs; `start` and `end` are aware and half-open.
 
-    `fixed` says that the user named the window's ends; else it is the last so many days of whenever the fetch began.
+    `fixed` says that the user named the window's ends, `open_end` that the end is not among them; a window that is not fixed is
+    the last so many days of whenever the fetch began. `every_s` is the least time between two rounds of a follow.
     `rate` is requests a second, `retries` how often a request is sent again, `backoff_s` the longest first pause before it.
     """
 
@@ -152,6 +153,7 @@ class FetchSettings(msgspec.Struct, frozen=True, kw_only=True):
     start: datetime
     end: datetime
     fixed: bool = True
+    open_end: bool = True
     interval: str = "5m"
     network: str = "NEM"
     status: str = "operating"

@@ -87,6 +87,9 @@ Concurrency = Annotated[
 Retries = Annotated[
     int, option("--retries", "How often a failed request is sent again.", min=0, max=20)
 ]
+Every = Annotated[
+    float, option("--every", "Seconds between the rounds of --follow, at least.", min=1)
+]
 DryRun = Annotated[bool, option("--dry-run", "Say what would be asked for, and stop there.")]
 Restart = Annotated[
     bool, option("--restart", "Drop what an unfinished fetch left, and begin afresh.")

@@ -18,6 +18,11 @@ logger = logging.getLogger(__name__)
 SUPERVISED = "ENERGYDASH_SUPERVISED"
 """Set by the supervisor, which holds the other end of our standard input."""
 
+# Set for a command that the user runs alone, these would keep a part from its end, or from its work.
+_NOT_INHERITED = dict.fromkeys(
+    ("ENERGYDASH_FOLLOW", "ENERGYDASH_DRY_RUN", "ENERGYDASH_RESTART", "ENERGYDASH_LOOP", "ENERGYDASH_STRICT"), "false"
+)  # fmt: skip
+
 Arguments = Callable[[], Sequence[str]]
 
 _STOP_WITHIN_S = 3.0
@@ -105,7 +110,7 @@ class Part:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
-            env={**os.environ, SUPERVISED: "1"},
+            env={**os.environ, **_NOT_INHERITED, SUPERVISED: "1"},
             # A Ctrl-C on the terminal reaches us alone: we stop the parts, in order.
             start_new_session=True,
         )

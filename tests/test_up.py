@@ -30,7 +30,9 @@ def up_arguments(ui_port, server_port, *more):
 def test_up_shows_a_moving_grid_replaces_a_dead_part_and_leaves_nothing_behind(tmp_path):
     ui_port, server_port = free_port(), free_port()
     api = f"http://127.0.0.1:{server_port}"
-    with running(*up_arguments(ui_port, server_port), cwd=tmp_path) as process:
+    # What is set for a command of the user's own must not keep a part from its work.
+    own = dict.fromkeys(("ENERGYDASH_FOLLOW", "ENERGYDASH_DRY_RUN", "ENERGYDASH_LOOP"), "true")
+    with running(*up_arguments(ui_port, server_port), cwd=tmp_path, **own) as process:
         wait_until(lambda: get(f"{api}/health")[0] == 200, 60, "the server is ready")
         wait_until(
             lambda: get(f"http://127.0.0.1:{ui_port}/")[0] == 200, 60, "the page answers"

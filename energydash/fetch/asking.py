@@ -10,14 +10,17 @@ from tenacity import (
     AsyncRetrying,
     RetryCallState,
     retry_if_exception_type,
-    stop_after_attempt,
     wait_random_exponential,
 )
 
+from energydash.config import FetchSettings
 from energydash.errors import AuthError, QuotaError, SourceError, TransientError
+from energydash.fetch.plan import Request
+from energydash.sources.protocol import Source
 
 logger = logging.getLogger(__name__)
 
+_RETRIES_OF_A_STRANGER = 2
 _LONGEST_WAIT_S = 60.0
 # Whoever is told to wait for longer has nothing better to do than something else.
 _LONGEST_REST_S = 300.0
@@ -34,6 +37,26 @@ class Manner(msgspec.Struct, frozen=True, kw_only=True):
     backoff_s: float
 
 
+def manner_of(settings: FetchSettings, source: Source) -> Manner:
+    """Give how to ask: nobody needs to spare a simulated grid."""
+    spacing = 0.0 if source.simulated else max(1 / settings.rate, settings.batch_delay_s)
+    return Manner(spacing_s=spacing, retries=settings.retries, backoff_s=settings.backoff_s)
+
+
+async def question(source: Source, settings: FetchSettings, request: Request) -> bytes | None:
+    """Put a request to a source.
+
+    Raises:
+        SourceError: it fails or refuses.
+    """
+    network, interval = settings.network, settings.interval
+    if request.codes is None:
+        return await source.market_data(
+            network, request.window, interval, by_region=request.by_region
+        )
+    return await source.facility_data(network, request.codes, request.window, interval)
+
+
 class Answer[T](msgspec.Struct, frozen=True):
     """An answer that made sense: its bytes, and what they parse to."""
 
@@ -47,9 +70,15 @@ class Asker:
     `trusted` says that the key has worked before, so that a refusal now means something else.
     """
 
-    def __init__(self, manner: Manner, sleep: Sleep = asyncio.sleep) -> None:
+    def __init__(
+        self,
+        manner: Manner,
+        sleep: Sleep = asyncio.sleep,
+        notice: Callable[[str], None] = logger.info,
+    ) -> None:
         self._manner = manner
         self._sleep = sleep
+        self._notice = notice
         self._turn = asyncio.Lock()
         self._next = 0.0
         self.trusted = False
@@ -67,7 +96,7 @@ class Asker:
         """
         attempts = AsyncRetrying(
             retry=retry_if_exception_type(TransientError),
-            stop=stop_after_attempt(self._manner.retries + 1),
+            stop=self._is_enough,
             wait=self._pause,
             sleep=self._sleep,
             reraise=True,
@@ -112,6 +141,14 @@ class Asker:
                 ) from exc
             raise
 
+    def _is_enough(self, state: RetryCallState) -> bool:
+        tries = self._manner.retries
+        error = state.outcome.exception() if state.outcome else None
+        if isinstance(error, TransientError) and not error.reached and not self.trusted:
+            # An address where nobody has ever answered is more likely wrong than out of order.
+            tries = min(tries, _RETRIES_OF_A_STRANGER)
+        return state.attempt_number > tries
+
     def _pause(self, state: RetryCallState) -> float:
         """Give the seconds until the next try: full jitter, but no less than the source asks for.
 
@@ -132,7 +169,7 @@ class Asker:
             self._next = max(self._next, time.monotonic() + asked_for)
         self.retries += 1
         self.trouble = f"{error}; again in {pause:.0f} s"
-        logger.info("%s", self.trouble)
+        self._notice(self.trouble)
         return pause
 
     async def _await_turn(self) -> None:

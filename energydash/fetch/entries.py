@@ -6,9 +6,11 @@ from datetime import datetime
 import msgspec
 
 from energydash import schema
+from energydash.config import FetchSettings
 from energydash.fetch.plan import Request
 from energydash.files import manifest
 from energydash.files.folder import batch_name
+from energydash.sources.protocol import Source
 
 CATALOGUE = "facilities_data.json"
 MARKET = "market_data.json"
@@ -21,6 +23,16 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
     url: str
     network: str
     interval: str
+
+
+def origin_of(settings: FetchSettings, source: Source) -> Origin:
+    """Give what all entries of a fetch share."""
+    return Origin(
+        source=source.name,
+        url="" if source.simulated else settings.base_url,
+        network=settings.network,
+        interval=settings.interval,
+    )
 
 
 def named(requests: Sequence[Request]) -> dict[str, Request]:

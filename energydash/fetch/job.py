@@ -13,8 +13,8 @@ from energydash import nem, schema
 from energydash.config import FetchSettings
 from energydash.errors import AuthError, QuotaError, SourceError
 from energydash.fetch import entries
-from energydash.fetch.asking import Asker, Manner
-from energydash.fetch.entries import CATALOGUE, MARKET, Origin
+from energydash.fetch.asking import Asker, manner_of, question
+from energydash.fetch.entries import CATALOGUE, MARKET, origin_of
 from energydash.fetch.plan import (
     Planned,
     Request,
@@ -74,22 +74,6 @@ async def run(
         await source.aclose()
 
 
-def manner_of(settings: FetchSettings, source: Source) -> Manner:
-    """Give how to ask: nobody needs to spare a simulated grid."""
-    spacing = 0.0 if source.simulated else max(1 / settings.rate, settings.batch_delay_s)
-    return Manner(spacing_s=spacing, retries=settings.retries, backoff_s=settings.backoff_s)
-
-
-def origin_of(settings: FetchSettings, source: Source) -> Origin:
-    """Give what all entries of a fetch share."""
-    return Origin(
-        source=source.name,
-        url="" if source.simulated else settings.base_url,
-        network=settings.network,
-        interval=settings.interval,
-    )
-
-
 class Fetch:
     """The state of one fetch."""
 
@@ -107,13 +91,13 @@ class Fetch:
         self._tell = tell
         self._clock = clock
         self._folder = DataFolder(settings.data_dir)
-        self._asker = Asker(manner_of(settings, source))
+        self._asker = Asker(manner_of(settings, source), notice=self._notice)
         self._origin = origin_of(settings, source)
         self._started = time.monotonic()
         # The simulated grid computes; it does not make us wait.
         self._workers = 1 if source.simulated else settings.concurrency
         self._keeping = asyncio.Lock()
-        self._total = 0
+        self._done = self._total = 0
         self._account: Account | None = None
 
     async def run(self) -> FetchSummary | Planned:
@@ -249,7 +233,9 @@ class Fetch:
 
     async def _work(self, stage: Stage, queue: Iterator[tuple[str, Request]]) -> None:
         for name, request in queue:
-            answer = await self._asker.parsed(partial(self._question, request), parse_data)
+            answer = await self._asker.parsed(
+                partial(question, self._source, self._settings, request), parse_data
+            )
             content, data = (answer.raw, answer.parsed) if answer else (b"", None)
             entry = await asyncio.to_thread(
                 entries.entry_of, self._origin, name, request, content, data, self._clock()
@@ -258,15 +244,9 @@ class Fetch:
                 await asyncio.to_thread(stage.keep, entry, content)
                 self._show(stage)
 
-    async def _question(self, request: Request) -> bytes | None:
-        network, interval = self._settings.network, self._settings.interval
-        if request.codes is None:
-            return await self._source.market_data(
-                network, request.window, interval, by_region=request.by_region
-            )
-        return await self._source.facility_data(
-            network, request.codes, request.window, interval
-        )
+    def _notice(self, trouble: str) -> None:
+        logger.info("%s", trouble)
+        self._progress(self._done, self._total or None, trouble)
 
     def _show(self, stage: Stage) -> None:
         points = sum(entry.points for entry in stage.kept.values() if entry.kind != "catalogue")
@@ -278,7 +258,8 @@ class Fetch:
             text += f", {duration(left / rate)} left"
         if self._asker.trouble:
             text += f" ({self._asker.trouble})"
-        self._progress(len(stage.kept), self._total, text)
+        self._done = len(stage.kept)
+        self._progress(self._done, self._total, text)
 
     def _commit(
         self,

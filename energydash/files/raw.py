@@ -47,10 +47,11 @@ def load_facilities(folder: DataFolder) -> schema.FacilitiesAnswer:
 
 def unit_files(folder: DataFolder) -> list[Path]:
     """Give the raw unit-level answers in the order in which a later value replaces an earlier one."""
-    return sorted(folder.batches.glob(_BATCHES), key=_batch_number)
+    return sorted(folder.batches.glob(_BATCHES), key=batch_number)
 
 
-def _batch_number(path: Path) -> tuple[int, str]:
+def batch_number(path: Path) -> tuple[int, str]:
+    """Give a raw answer's number, then its name, to order them by."""
     digits = "".join(filter(str.isdigit, path.name))
     return int(digits or 0), path.name
 
@@ -76,6 +77,15 @@ def load_units(folder: DataFolder) -> Iterator[schema.DataAnswer]:
         yield answer
     if not paths:
         yield _decoded(folder.unit_metrics, schema.decode_data)
+
+
+def load_answer(path: Path) -> schema.DataAnswer:
+    """Read one data answer.
+
+    Raises:
+        FileError: it is missing or malformed.
+    """
+    return _decoded(path, schema.decode_data)
 
 
 def load_market(folder: DataFolder) -> schema.DataAnswer:

@@ -1,0 +1,127 @@
+"""A fetched folder that grows: answers are added beside those that are there, and a reader takes the later value."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+import msgspec
+
+from energydash import schema
+from energydash.errors import FileError
+from energydash.files import manifest, raw
+from energydash.files.folder import DataFolder, batch_name, read, write, write_with
+from energydash.files.known import Known
+
+_ADVICE = "run `energydash fetch` first"
+
+
+class Growing:
+    """Adds to a folder that holds a complete fetch.
+
+    Raises:
+        FileError: from every method, where the folder cannot be read or written.
+    """
+
+    def __init__(self, folder: DataFolder) -> None:
+        self._folder = folder
+        self._entries = manifest.load(folder.manifest)
+        self._number = max(map(raw.batch_number, raw.unit_files(folder)), default=(0, ""))[0]
+
+    @property
+    def newest(self) -> datetime | None:
+        """The newest label of any unit."""
+        labels = [
+            each.last for each in self._entries.values() if each.kind == "units" and each.last
+        ]
+        return max(labels, default=None)
+
+    @property
+    def since(self) -> datetime:
+        """The first label that the folder was asked for."""
+        return self._provenance().start
+
+    def facilities(self) -> set[str]:
+        """Give the codes that were asked for so far."""
+        return {code for entry in self._entries.values() for code in entry.facilities}
+
+    def fits(self, *, source: str, network: str, interval: str) -> bool:
+        """Whether what is there comes from the same place and is of the same kind."""
+        provenance = raw.load_provenance(self._folder)
+        kinds = {(each.source, each.network, each.interval) for each in self._entries.values() if each.kind == "units"}  # fmt: skip
+        return provenance is not None and kinds == {(source, network, interval)}
+
+    def known(self, reach: timedelta) -> Known:
+        """Give the values of the last days, by `reach` before the newest."""
+        known = Known()
+        newest = self.newest
+        if newest is None:
+            return known
+        since = newest - reach
+        for answer in self._recent(since):
+            known.learn(answer, since)
+        known.learn(raw.load_market(self._folder), since)
+        return known
+
+    def _recent(self, since: datetime) -> Iterator[schema.DataAnswer]:
+        for path in raw.unit_files(self._folder):
+            entry = self._entries.get(path.relative_to(self._folder.root).as_posix())
+            if entry is None or entry.last is None or entry.last >= since:
+                yield raw.load_answer(path)
+
+    def add_units(self, entry: schema.Kept, answer: schema.DataAnswer) -> None:
+        """Keep an answer of units as one more file; `entry` needs no name, size or digest yet."""
+        self._number += 1
+        content = schema.encode(answer)
+        name = f"batch_data/{batch_name(self._number)}"
+        write(self._folder.root / name, content)
+        self._list(_filled(entry, name, content))
+
+    def add_market(self, entry: schema.Kept, answer: schema.DataAnswer) -> None:
+        """Join an answer of the market to what is there."""
+        market = self._folder.market
+        answers = [read(market, _ADVICE), schema.encode(answer)]
+        write_with(market, lambda path: raw.join(path, iter(answers)))
+        name = market.name
+        before = self._entries.get(name, entry)
+        grown = msgspec.structs.replace(
+            entry,
+            start=before.start,
+            by_region=False,
+            points=before.points + entry.points if before is not entry else entry.points,
+            first=min(filter(None, (before.first, entry.first)), default=None),
+            last=max(filter(None, (before.last, entry.last)), default=None),
+        )
+        self._list(_filled(grown, name, read(market, _ADVICE)))
+
+    def list_catalogue(self, entry: schema.Kept) -> None:
+        """Say what the catalogue's file holds by now."""
+        self._list(entry)
+
+    def reached(self, end: datetime, moment: datetime) -> None:
+        """Say up to when the folder has been asked for by now."""
+        grown = msgspec.structs.replace(self._provenance(), end=end, fetched_at=moment)
+        write(self._folder.source, schema.encode(grown))
+
+    def _provenance(self) -> schema.Provenance:
+        provenance = raw.load_provenance(self._folder)
+        if provenance is None:
+            raise FileError(f"{self._folder.source} is not there: {_ADVICE}")
+        return provenance
+
+    def settle(self) -> None:
+        """Make the joined file of all units' answers anew, and the manifest without lines that later ones replace."""
+        paths = raw.unit_files(self._folder)
+        write_with(
+            self._folder.unit_metrics,
+            lambda path: raw.join(path, (read(each, _ADVICE) for each in paths)),
+        )
+        manifest.replace(self._folder.manifest, self._entries.values())
+
+    def _list(self, entry: schema.Kept) -> None:
+        manifest.append(self._folder.manifest, entry)
+        self._entries[entry.file] = entry
+
+
+def _filled(entry: schema.Kept, name: str, content: bytes) -> schema.Kept:
+    return msgspec.structs.replace(
+        entry, file=name, sha256=manifest.digest(content), size=len(content)
+    )
