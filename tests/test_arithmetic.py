@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,10 +11,10 @@ from series import mini_catalogue
 from sums import START, answer_of, assert_table, expected, label, mixed
 
 from energydash import schema
-from energydash.files import arithmetic, stations
+from energydash.files import arithmetic, stations, tables
 from energydash.files.blocks import read_blocks
 from energydash.files.clock import Clock, day_bounds, day_number, stamp_of
-from energydash.files.daily import scene_of, station_frame
+from energydash.files.daily import scene_of, station_csv, station_frame
 from energydash.files.roster import roster
 
 MINI = mini_catalogue()
@@ -29,24 +30,35 @@ points = st.dictionaries(st.integers(0, 6), value, max_size=7)
 metrics = st.dictionaries(st.sampled_from(sorted(MINI_UNITS)), points, max_size=len(MINI_UNITS))
 
 
+HEAD = (",".join(tables.COLUMNS[tables.FACILITY_METRICS]) + "\n").encode()
+TEXTS = {"timestamp", "facility_code", "by_fuel"}
+FORMS = {
+    name: pl.String if name in TEXTS else pl.Float64
+    for name in tables.COLUMNS[tables.FACILITY_METRICS]
+}
 ROSTER = roster(schema.decode_facilities(MINI))
 
 
-def table_of(answers):
-    """The station table of one day's answers, through decoding, sums and rows."""
+def table_of(answers, roster_=ROSTER):
+    """The station table of one day's answers, through decoding, sums and rows, from its CSV."""
     clock = Clock()
     blocks = [
         block
         for each in answers
         for block in read_blocks(
-            Path("answer"), json.dumps(each).encode(), ROSTER.row_of, clock
+            Path("answer"), json.dumps(each).encode(), roster_.row_of, clock
         ).blocks
     ]
     bounds = day_bounds(day_number(stamp_of(START), OFFSET_S), OFFSET_S)
-    day = arithmetic.Day(len(ROSTER.units), blocks, *bounds)
+    day = arithmetic.Day(len(roster_.units), blocks, *bounds)
     for block in blocks:
         day.take(block)
-    return station_frame(scene_of(day, ROSTER, OFFSET_S), as_text=True)
+    scene = scene_of(day, roster_, OFFSET_S)
+    table = pl.read_csv(HEAD + station_csv(scene), schema=FORMS)
+    frame = station_frame(scene)
+    assert table.drop("timestamp").equals(frame.drop("timestamp"))
+    assert table["timestamp"].str.to_datetime("%+").equals(frame["timestamp"].dt.convert_time_zone("UTC").dt.cast_time_unit("us"))  # fmt: skip
+    return table
 
 
 answers = st.builds(lambda p, e: answer_of(power=p, emissions=e), metrics, metrics)
@@ -133,3 +145,20 @@ def test_the_main_fuel_is_that_of_the_largest_operating_capacity():
     assert stations.main_fuel(facilities["HYBRID"]) == "wind"
     assert stations.main_fuel(facilities["PUMPED"]) == "hydro"
     assert stations.capacity(facilities["BATT"]) == 300.0
+
+
+def test_csv_quotes_what_must_be_and_keeps_it_whole():
+    odd = json.loads(MINI)
+    station = next(each for each in odd["data"] if each["code"] == "HYBRID")
+    station["code"] = 'HY,"B"'
+    station["units"][0]["fueltech_id"] = 'wi"nd,'
+    station["units"][0]["code"] = "HY\nW1"
+
+    table = table_of(
+        [answer_of(power={"HY\nW1": {0: 5.0}, "HYB1": {0: -2.5}})],
+        roster(schema.decode_facilities(json.dumps(odd).encode())),
+    )
+
+    (row,) = table.iter_rows(named=True)
+    assert row["facility_code"] == 'HY,"B"'
+    assert json.loads(row["by_fuel"]) == {'wi"nd,': 5.0, "battery": -2.5}

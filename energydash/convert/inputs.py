@@ -1,8 +1,9 @@
 """Which raw files there are, what spans they cover, and which of them make each day."""
 
 import hashlib
+import os
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 from pathlib import Path
 
 import msgspec
@@ -14,20 +15,28 @@ from energydash.errors import FileError
 from energydash.files import manifest, raw
 from energydash.files.blocks import UnitAnswer, mixed, read_blocks
 from energydash.files.clock import Clock, day_number, stamp_of
-from energydash.files.folder import DataFolder, read
+from energydash.files.folder import DataFolder, unreadable
 from energydash.files.roster import Roster
 
-_HASHERS = 2
 _ADVICE = "run `energydash fetch` first"
 
 
-class Reader:
-    """Decodes raw files, and takes none for the one that was there before it."""
+class AlteredError(Exception):
+    """A file is not what the manifest lists."""
 
-    def __init__(self, folder: DataFolder, roster: Roster) -> None:
+
+class Reader:
+    """Decodes raw files, and takes none for the one that was there before it.
+
+    With a `hasher` it holds each file against the manifest on the way.
+    """
+
+    def __init__(self, folder: DataFolder, roster: Roster, hasher: Executor | None) -> None:
         self._root = folder.root
         self._roster = roster
         self._clock = Clock()
+        self._buffer = bytearray()
+        self._hasher = hasher
         self._last: tuple[str, Stat, UnitAnswer] | None = None
 
     def read(self, each: Input) -> UnitAnswer:
@@ -35,14 +44,39 @@ class Reader:
 
         Raises:
             FileError: it is malformed, or not the file that was surveyed.
+            AlteredError: it is not what the manifest lists, though the survey took it for that.
         """
         if self._last and self._last[:2] == (each.file, each.stat):
             return self._last[2]
         path = self._root / each.file
-        answer = read_blocks(path, read(path, _ADVICE), self._roster.row_of, self._clock)
+        content = self._content(path)
+        digest = None
+        if self._hasher and each.vouched_for:
+            digest = self._hasher.submit(hashlib.sha256, content)
+        try:
+            answer = read_blocks(path, content, self._roster.row_of, self._clock)
+        finally:
+            if digest and digest.result().hexdigest() != each.listed:
+                raise AlteredError
         if stat_of(path) != each.stat:
             raise FileError(f"{path} was replaced by a new fetch while it was read: try again")
         return answer
+
+    def _content(self, path: Path) -> memoryview:
+        """Give a file's content, good until the next one is read.
+
+        Fresh memory for each file would cost as much as half of decoding it.
+        """
+        try:
+            with path.open("rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                if size > len(self._buffer):
+                    self._buffer = bytearray(size)
+                return memoryview(self._buffer)[
+                    : file.readinto(memoryview(self._buffer)[:size])
+                ]
+        except OSError as exc:
+            raise unreadable(path, exc, _ADVICE) from exc
 
     def learn(self, each: Input) -> Input:
         """Give a file's entry with what its own content says."""
@@ -64,21 +98,22 @@ def learnt(each: Input, answer: UnitAnswer) -> Input:
     )
 
 
-def survey(folder: DataFolder, before: Mapping[str, Input], reader: Reader) -> list[Input]:
+def survey(
+    folder: DataFolder, before: Mapping[str, Input], reader: Reader, *, thorough: bool
+) -> list[Input]:
     """Give the raw files in the order in which a later value replaces an earlier one.
 
     What was known `before` of a file that is still the same is not asked again; else the manifest tells the span of a file that
-    is as it was fetched, and any other file is decoded to learn it.
+    is as it was fetched, and any other file is decoded to learn it. Only if `thorough` is each file held against the manifest
+    here; else its size must do until it is read.
 
     Raises:
         FileError: there are none, or one is malformed.
     """
     entries = manifest.load(folder.manifest)
     paths = raw.unit_files(folder) or [folder.unit_metrics]
-    # Most of it is hashing, which leaves the interpreter to the other threads.
-    with ThreadPoolExecutor(_HASHERS) as pool:
-        met = pool.map(lambda path: _met(folder, path, entries, before), paths)
-        return [reader.learn(each) if _is_unread(each) else each for each in met]
+    met = [_met(folder, path, entries, before, thorough=thorough) for path in paths]
+    return [reader.learn(each) if _is_unread(each) else each for each in met]
 
 
 def _met(
@@ -86,6 +121,8 @@ def _met(
     path: Path,
     entries: Mapping[str, schema.Kept],
     before: Mapping[str, Input],
+    *,
+    thorough: bool,
 ) -> Input:
     """Give the entry of a file without decoding it."""
     stat = stat_of(path)
@@ -97,7 +134,7 @@ def _met(
     known = before.get(name)
     if known and (known.stat, known.listed) == (stat, listed):
         return known
-    sound = entry is not None and _is_as_fetched(path, stat, entry)
+    sound = entry is not None and _is_as_fetched(path, stat, entry, thorough=thorough)
     trusted = entry if sound else None
     return Input(
         file=name,
@@ -115,9 +152,9 @@ def _is_unread(each: Input) -> bool:
     return each.unknown is None and (each.first is None or each.last is None)
 
 
-def _is_as_fetched(path: Path, stat: Stat, entry: schema.Kept) -> bool:
-    if stat[0] != entry.size:
-        return False
+def _is_as_fetched(path: Path, stat: Stat, entry: schema.Kept, *, thorough: bool) -> bool:
+    if stat[0] != entry.size or not thorough:
+        return stat[0] == entry.size
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest() == entry.sha256
 

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from datetime import datetime
 
 import msgspec
@@ -12,7 +13,7 @@ from energydash import nem
 from energydash.config import ConvertSettings
 from energydash.convert import inputs as raw_inputs
 from energydash.convert import output, quality, state
-from energydash.convert.inputs import Reader
+from energydash.convert.inputs import AlteredError, Reader
 from energydash.convert.quality import Quality, Totals
 from energydash.convert.small import SmallTables, mapped_units
 from energydash.convert.state import DayState, Input, State
@@ -62,14 +63,25 @@ def run(settings: ConvertSettings, progress: Progress) -> ConvertSummary:
         FileError: a file is missing, malformed or cannot be written; until all is converted, the tables stay as they were.
     """
     progress(0, None, "catalogue and market")
+    output.clear_abandoned(settings.output_dir)
+    try:
+        return _convert(settings, progress, thorough=False)
+    except AlteredError:
+        logger.info("a file is not what the manifest lists: each is looked at")
+        return _convert(settings, progress, thorough=True)
+
+
+def _convert(
+    settings: ConvertSettings, progress: Progress, *, thorough: bool
+) -> ConvertSummary:
     source = DataFolder(settings.input_dir)
     catalogue = raw.load_facilities(source)
     rows = roster(catalogue)
-    output.clear_abandoned(settings.output_dir)
-    # Decoding keeps one core busy; the other may meanwhile do what is small.
-    with ThreadPoolExecutor(1) as pool:
+    # Decoding keeps one core busy; the other may meanwhile do what is small, and digest what is decoded.
+    with ThreadPoolExecutor(2) as pool:
         small_tables = pool.submit(SmallTables, source, catalogue, settings)
-        conversion = _Conversion(settings, source, rows)
+        reader = Reader(source, rows, None if thorough else pool)
+        conversion = _Conversion(settings, source, rows, reader, thorough=thorough)
         days = conversion.run(small_tables, progress)
         small = small_tables.result()
     found = _sum_up(days, rows, conversion.interval, source)
@@ -80,14 +92,24 @@ def run(settings: ConvertSettings, progress: Progress) -> ConvertSummary:
 class _Conversion:
     """What is read, what was remembered, and which days these make."""
 
-    def __init__(self, settings: ConvertSettings, source: DataFolder, rows: Roster) -> None:
+    def __init__(
+        self,
+        settings: ConvertSettings,
+        source: DataFolder,
+        rows: Roster,
+        reader: Reader,
+        *,
+        thorough: bool,
+    ) -> None:
         self._source = source
         self._rows = rows
-        self._reader = Reader(source, rows)
+        self._reader = reader
         self._catalogue = manifest.digest(read(source.facilities, ""))
         self._memory = settings.output_dir / f".convert-{settings.format}.json"
         before = state.load(self._memory, self._catalogue)
-        self.inputs = raw_inputs.survey(source, before.inputs if before else {}, self._reader)
+        self.inputs = raw_inputs.survey(
+            source, before.inputs if before else {}, reader, thorough=thorough
+        )
         self.interval, self.offset_s = raw_inputs.settle(self.inputs, self._reader)
         if before and (before.interval, before.offset_s) != (self.interval, self.offset_s):
             before = None
@@ -128,8 +150,10 @@ class _Conversion:
         sweep = Sweep(
             self._reader, self._rows, self.interval, self.offset_s, self._outputs.render
         )
-        made = _shown(sweep.days(wanted), len(wanted), progress)
-        days = self._outputs.write([*self.plan], made, kept, agree)
+        # Left to the garbage collector, its threads might be waited for in one of them.
+        with closing(sweep.days(wanted)) as made:
+            shown = _shown(made, len(wanted), progress)
+            days = self._outputs.write([*self.plan], shown, kept, agree)
         self.inputs = [sweep.learnt.get(each.file, each) for each in self.inputs]
         return days
 

@@ -37,10 +37,11 @@ class Joined:
         self._at = file.write(head)
         self._is_first = True
 
-    def add(self, content: bytes) -> Range:
+    def add(self, pieces: Sequence[bytes]) -> Range:
         """Write a day's fragment, and give where it stands."""
-        start = self._separate(len(content))
-        self._at += self._file.write(content)
+        start = self._separate(sum(map(len, pieces)))
+        for piece in pieces:
+            self._at += self._file.write(piece)
         return start, self._at
 
     def keep(self, old: BinaryIO, where: Range) -> Range:
@@ -60,6 +61,11 @@ class Joined:
             self._at += self._file.write(chunk)
         return start, self._at
 
+    def settle(self) -> None:
+        """See what is written onto the disk: in the end, all at once would make everybody wait."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
     def finish(self) -> None:
         """End the file."""
         self._file.write(self._tail)
@@ -78,9 +84,9 @@ class Partitions:
         self._folder = folder
         self._stage = folder.parent / f"{_STAGE}{secrets.token_hex(6)}"
 
-    def add(self, day: str, content: bytes) -> None:
+    def add(self, day: str, pieces: Sequence[bytes]) -> None:
         """Stage a day."""
-        write(self._stage / day, content)
+        write(self._stage / day, b"".join(pieces))
 
     def commit(self, days: Sequence[str]) -> None:
         """Put the staged days in place and take away those that are not among `days`.

@@ -1,8 +1,9 @@
 """The sweep over the days: each file decoded once, each day made once, bounded memory at any length."""
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 
 import msgspec
@@ -19,16 +20,21 @@ from energydash.files.roster import Roster
 
 # Rendering leaves the interpreter to others most of the time; a day on its way takes some 50 MB.
 _RENDERERS = 2
+# A fetched file spans up to eight days; while they are rendered, the next files can be decoded.
+_AHEAD = 8
 
-Renderer = Callable[[Scene], dict[str, bytes]]
+Renderer = Callable[[Scene], dict[str, list[bytes]]]
 """Gives a day's bytes for each output."""
+
+
+Gathered = tuple[int, Day, Overlap]
 
 
 class MadeDay(msgspec.Struct, frozen=True, kw_only=True):
     """A day that is ready to be written."""
 
     number: int
-    parts: dict[str, bytes]
+    parts: dict[str, list[bytes]]
     stats: DayStats
 
 
@@ -46,23 +52,33 @@ class Sweep:
         self._held: dict[str, UnitAnswer] = {}
         self.learnt: dict[str, Input] = {}
 
-    def days(self, wanted: Mapping[int, list[Input]]) -> Iterator[MadeDay]:
-        """Yield the wanted days (each from its files), in order.
+    def days(self, wanted: Mapping[int, list[Input]]) -> Generator[MadeDay]:
+        """Yield the wanted days (each from its files), in order; close it when done, for it has threads at work.
 
         Raises:
             FileError: a file is malformed, of another interval or not what the manifest says.
         """
-        with ThreadPoolExecutor(_RENDERERS) as pool:
-            waiting: deque[Future[MadeDay]] = deque()
-            for number, inputs in wanted.items():
-                gathered = self._gathered(number, inputs)
-                if len(waiting) == _RENDERERS:
-                    yield waiting.popleft().result()
-                waiting.append(pool.submit(self._made, number, *gathered))
-            while waiting:
-                yield waiting.popleft().result()
+        rest = iter(wanted.items())
+        gathering: deque[Future[Gathered]] = deque()
+        making: deque[Future[MadeDay]] = deque()
+        with ThreadPoolExecutor(1) as gatherer, ThreadPoolExecutor(_RENDERERS) as renderers:
 
-    def _gathered(self, number: int, inputs: list[Input]) -> tuple[Day, Overlap]:
+            def look_ahead() -> None:
+                for number, inputs in islice(rest, _AHEAD - len(gathering)):
+                    gathering.append(gatherer.submit(self._gathered, number, inputs))
+
+            try:
+                look_ahead()
+                while gathering or making:
+                    while gathering and len(making) < _RENDERERS:
+                        making.append(renderers.submit(self._made, gathering.popleft()))
+                        look_ahead()
+                    yield making.popleft().result()
+            finally:
+                gatherer.shutdown(cancel_futures=True)
+                renderers.shutdown(cancel_futures=True)
+
+    def _gathered(self, number: int, inputs: list[Input]) -> Gathered:
         self._hold(inputs)
         start, end = day_bounds(number, self._offset_s)
         answers = [self._held[each.file] for each in inputs]
@@ -79,9 +95,10 @@ class Sweep:
                 replaced += again
                 revised += changed
                 disagreeing += 0 if each.vouched_for else changed
-        return day, Overlap(replaced=replaced, revised=revised, disagreeing=disagreeing)
+        return number, day, Overlap(replaced=replaced, revised=revised, disagreeing=disagreeing)
 
-    def _made(self, number: int, day: Day, overlap: Overlap) -> MadeDay:
+    def _made(self, gathered: Future[Gathered]) -> MadeDay:
+        number, day, overlap = gathered.result()
         scene = scene_of(day, self._roster, self._offset_s)
         return MadeDay(
             number=number, parts=self._render(scene), stats=day_stats(scene, overlap)

@@ -1,12 +1,12 @@
 """The outputs that consist of days: which there are in a format, how a day becomes bytes, how days become files."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO
 
 import msgspec
-import polars as pl
 
 from energydash.convert import output
 from energydash.convert.output import Joined, Partitions, Range, Stat, part_of
@@ -25,10 +25,6 @@ class Written(msgspec.Struct, frozen=True, kw_only=True):
 
     ranges: dict[str, Range]
     stats: DayStats
-
-
-class _Frame(Protocol):
-    def __call__(self, scene: Scene, *, as_text: bool) -> pl.DataFrame: ...
 
 
 class _Form(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,29 +53,21 @@ class DayTables:
             else:
                 self._folders[name] = folder / name
 
-    def render(self, scene: Scene) -> dict[str, bytes]:
-        """Give a day's bytes for each output; none where it has no row."""
-        stations, units = (
-            self._bytes(frame, scene, quotes=quotes)
-            for frame, quotes in (
-                (daily.station_frame, True),
-                (daily.unit_frame, scene.roster.needs_quotes),
-            )
-        )
-        answer = daily.answer_bytes(scene, self._interval)
+    def render(self, scene: Scene) -> dict[str, list[bytes]]:
+        """Give a day's bytes for each output, in pieces; none where it has no row."""
+        if self._as_text:
+            stations, units = [], []
+            for part in scene.parts():
+                stations.append(daily.station_csv(part))
+                units.append(daily.unit_csv(part))
+        else:
+            stations = [daily.parquet_bytes(daily.station_frame(scene))]
+            units = [daily.parquet_bytes(daily.unit_frame(scene))]
         return {
             tables.UNIT_METRICS: units,
-            _ANSWER: answer,
+            _ANSWER: daily.answer_pieces(scene, self._interval),
             tables.FACILITY_METRICS: stations,
         }
-
-    def _bytes(self, frame: _Frame, scene: Scene, *, quotes: bool) -> bytes:
-        table = frame(scene, as_text=self._as_text)
-        return (
-            daily.csv_bytes(table, quotes=quotes)
-            if self._as_text
-            else daily.parquet_bytes(table)
-        )
 
     def write(
         self,
@@ -101,9 +89,7 @@ class DayTables:
         def fill(temporaries: Sequence[Path]) -> None:
             with ExitStack() as open_files:
                 files = _Files(self._forms, temporaries, open_files, partitions)
-                for number in numbers:
-                    state = kept.get(number)
-                    days[number] = files.keep(state) if state else files.add(next(made))
+                days.update(files.put_all((n, kept.get(n) or next(made)) for n in numbers))
                 files.finish()
             agree(days)
 
@@ -148,14 +134,31 @@ class _Files:
             for (name, form), path in zip(forms.items(), temporaries, strict=True)
         }
 
-    def add(self, made: MadeDay) -> Written:
+    def put_all(self, days: Iterator[tuple[int, MadeDay | DayState]]) -> dict[int, Written]:
+        """Write the days in turn; the disk takes one while the next is made."""
+        written: dict[int, Written] = {}
+        with ThreadPoolExecutor(1) as writer:
+            writing: dict[int, Future[Written]] = {}
+            for number, day in days:
+                written |= {n: future.result() for n, future in writing.items()}
+                writing = {number: writer.submit(self._put, day)}
+            written |= {n: future.result() for n, future in writing.items()}
+        return written
+
+    def _put(self, day: MadeDay | DayState) -> Written:
+        written = self._keep(day) if isinstance(day, DayState) else self._add(day)
+        for file in self._joined.values():
+            file.settle()
+        return written
+
+    def _add(self, made: MadeDay) -> Written:
         ranges = {name: file.add(made.parts[name]) for name, file in self._joined.items()}
         if made.stats.first is not None:
             for name, each in self._partitions.items():
                 each.add(day_name(made.number), made.parts[name])
         return Written(ranges=ranges, stats=made.stats)
 
-    def keep(self, state: DayState) -> Written:
+    def _keep(self, state: DayState) -> Written:
         ranges = {
             name: file.keep(self._opened(name), state.ranges[name])
             for name, file in self._joined.items()

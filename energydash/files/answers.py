@@ -15,6 +15,7 @@ from energydash.errors import FileError
 from energydash.files.clock import Clock, Stamps, offset_of
 
 Values = NDArray[np.float64]
+Content = bytes | memoryview
 
 
 class _Point(msgspec.Struct, array_like=True, gc=False):
@@ -69,24 +70,77 @@ _decode_answer = msgspec.json.Decoder(_Wrapped).decode
 _decode_points = msgspec.json.Decoder(list[_Point]).decode
 
 
+_decode_values = msgspec.json.Decoder(list[float | None]).decode
+_OPEN, _CLOSE, _SPACE = b"[] "
+
+
 class _Axis:
-    """The times of the last series: most series of an answer share theirs, and then the array too."""
+    """The times of the last series that was decoded: most series of an answer share theirs, to the letter.
+
+    Of such a series only the values need be decoded, once its times are found to be the same bytes: blanked out, they
+    leave a list of numbers. That takes two thirds of the time, and half of it is what a conversion takes.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._texts: list[str] = []
-        self._stamps: Stamps = np.array([], dtype=np.int64)
-        self._offset_s = 0
+        self._heads = b""
+        self._width = 0
+        self.stamps: Stamps = np.array([], dtype=np.int64)
+        self.offset_s = 0
 
-    def of(self, texts: list[str]) -> tuple[Stamps, int]:
-        if texts != self._texts:
-            self._stamps = self._clock.stamps(texts)
+    def values(self, points: bytes) -> Values:
+        """Give the values of a series; its times are then those of the axis.
+
+        Raises:
+            ValueError: a time makes no sense; or msgspec's errors: these are no points.
+        """
+        shared = self._blanked(points)
+        return self._decoded(points) if shared is None else shared
+
+    def _blanked(self, points: bytes) -> Values | None:
+        """Give the values where the times are the same; None where they are not, or look otherwise."""
+        text = np.array(np.frombuffer(points, np.uint8))
+        opens = np.flatnonzero(text == _OPEN)
+        count = len(self._texts)
+        if not count or opens.size != count + 1 or opens[0] or text[-1] != _CLOSE:
+            return None
+        starts = opens[1:]
+        if starts[-1] + self._width > text.size:
+            return None
+        kind = np.dtype((np.void, self._width))
+        windows = np.ndarray((text.size - self._width + 1,), kind, text.data, strides=(1,))
+        if windows[starts].tobytes() != self._heads:
+            return None
+        windows[starts] = np.frombuffer(b" " * self._width, kind)[0]
+        text[text == _CLOSE] = _SPACE
+        text[-1] = _CLOSE
+        try:
+            values = _decode_values(text.data)
+        except msgspec.MsgspecError:
+            return None
+        return _array(values) if len(values) == count else None
+
+    def _decoded(self, content: bytes) -> Values:
+        points = _decode_points(content)
+        texts = [point.time for point in points]
+        if texts and texts != self._texts:
+            self.stamps = self._clock.stamps(texts)
+            self.offset_s = offset_of(texts[0])
+            heads = [f'["{text}",'.encode() for text in texts]
+            even = len({*map(len, heads)}) == 1
             self._texts = texts
-            self._offset_s = offset_of(texts[0])
-        return self._stamps, self._offset_s
+            # Times of several lengths are no sight for the short cut: no head is ever empty.
+            self._heads, self._width = (b"".join(heads), len(heads[0])) if even else (b"", 1)
+        return _array([point.value for point in points])
 
 
-def read_series(path: Path, content: bytes, clock: Clock) -> Iterator[Series]:
+def _array(values: list[float | None]) -> Values:
+    # NumPy takes None for NaN.
+    return np.fromiter(values, np.float64, len(values))
+
+
+def read_series(path: Path, content: Content, clock: Clock) -> Iterator[Series]:
     """Yield the series of an answer that have points, in its order; `path` is for errors.
 
     Raises:
@@ -98,17 +152,16 @@ def read_series(path: Path, content: bytes, clock: Clock) -> Iterator[Series]:
         metrics = answer.data.data if isinstance(answer.data, _Answer) else answer.data
         for metric in metrics:
             for series in metric.results or ():
-                points = _decode_points(series.data)
-                if points:
-                    yield _series(metric, series, points, axis)
+                values = axis.values(series.data)
+                if values.size:
+                    yield _series(metric, series, values, axis)
     except (msgspec.MsgspecError, UnicodeDecodeError, ValueError) as exc:
         raise FileError(
             f"{path} is not what `energydash fetch` writes ({exc}): fetch it again"
         ) from exc
 
 
-def _series(metric: _Metric, series: _Series, points: list[_Point], axis: _Axis) -> Series:
-    stamps, offset_s = axis.of([point.time for point in points])
+def _series(metric: _Metric, series: _Series, values: Values, axis: _Axis) -> Series:
     columns = series.columns or _Columns()
     return Series(
         metric=metric.metric,
@@ -117,8 +170,7 @@ def _series(metric: _Metric, series: _Series, points: list[_Point], axis: _Axis)
         interval=metric.interval or "5m",
         unit_code=columns.unit_code,
         region=columns.region or columns.network_region,
-        stamps=stamps,
-        # NumPy takes None for NaN.
-        values=np.fromiter([point.value for point in points], np.float64, len(points)),
-        offset_s=offset_s,
+        stamps=axis.stamps,
+        values=values,
+        offset_s=axis.offset_s,
     )

@@ -1,5 +1,6 @@
 """Units to facilities: the sums that make a table right, on whole matrices. Pure; NaN is no value, never zero."""
 
+import copy
 from collections.abc import Iterable
 
 import msgspec
@@ -29,6 +30,12 @@ class Day:
         self.values: Values = np.full(shape, np.nan)
         self.seen: Mask = np.zeros(shape, dtype=np.bool_)
         self._touched: Mask = np.zeros(shape[:2], dtype=np.bool_)
+
+    def part(self, times: slice) -> "Day":
+        """Give some of the times, as they are now."""
+        part = copy.copy(self)
+        part.stamps, part.values, part.seen = self.stamps[times], self.values[..., times], self.seen[..., times]  # fmt: skip
+        return part
 
     def take(self, block: Block) -> tuple[int, int]:
         """Put what a block has of this day in place; give how many points it replaced, and how many of these differ."""

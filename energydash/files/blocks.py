@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from energydash.errors import FileError
-from energydash.files.answers import Series, Values, read_series
+from energydash.files.answers import Content, Series, Values, read_series
 from energydash.files.clock import Clock, Stamps
 
 METRICS = ("power", "emissions")
@@ -70,7 +70,7 @@ class _Pile:
 
 
 def read_blocks(
-    path: Path, content: bytes, row_of: Mapping[str, int], clock: Clock
+    path: Path, content: Content, row_of: Mapping[str, int], clock: Clock
 ) -> UnitAnswer:
     """Give a file's power and emissions by the rows of its units; `path` is for errors.
 

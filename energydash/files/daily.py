@@ -1,7 +1,7 @@
 """One day's rows of the big tables, and their bytes: fragments that follow each other in a file. Pure."""
 
 import io
-from typing import Literal
+from collections.abc import Iterator
 
 import msgspec
 import numpy as np
@@ -12,6 +12,9 @@ from energydash.files.arithmetic import EMISSIONS, POWER, Day, Mask, Net, net
 from energydash.files.blocks import METRICS
 from energydash.files.clock import labels, zone_name
 from energydash.files.roster import Roster
+
+_PART = 96
+_STATIONS = 150
 
 MEASURES = ("MW", "t")
 """The units of measure of `METRICS`."""
@@ -25,6 +28,22 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     roster: Roster
     offset_s: int
     labels: tuple[str, ...]
+
+    def parts(self) -> "Iterator[Scene]":
+        """Cut a day into some hours each, so that what is made of them at once stays small."""
+        for start in range(0, len(self.labels), _PART):
+            hours = slice(start, start + _PART)
+            yield Scene(
+                day=self.day.part(hours),
+                net=Net(
+                    fuels=self.net.fuels[:, hours],
+                    power=self.net.power[:, hours],
+                    emissions=self.net.emissions[:, hours],
+                ),
+                roster=self.roster,
+                offset_s=self.offset_s,
+                labels=self.labels[hours],
+            )
 
     def there(self) -> Mask:
         """Say which facilities have a value when (facilities x times): these are the rows."""
@@ -42,13 +61,13 @@ def scene_of(day: Day, roster: Roster, offset_s: int) -> Scene:
     )
 
 
-def station_frame(scene: Scene, *, as_text: bool) -> pl.DataFrame:
-    """Give a row for each facility and interval with a value, by time and code; times as ISO 8601 text or real ones."""
+def station_frame(scene: Scene) -> pl.DataFrame:
+    """Give a row for each facility and interval with a value, by time and code."""
     roster, sums = scene.roster, scene.net
     times, rows = np.nonzero(scene.there().T)
     return pl.DataFrame(
         {
-            "timestamp": _times(scene, as_text=as_text).gather(times),
+            "timestamp": _moments(scene).gather(times),
             "facility_code": pl.Series(roster.facilities, dtype=pl.String).gather(rows),
             "power": _numbers(sums.power[rows, times]),
             "emissions": _numbers(sums.emissions[rows, times]),
@@ -59,15 +78,14 @@ def station_frame(scene: Scene, *, as_text: bool) -> pl.DataFrame:
     )
 
 
-def unit_frame(scene: Scene, *, as_text: bool) -> pl.DataFrame:
+def unit_frame(scene: Scene) -> pl.DataFrame:
     """Give a row for each unit and interval with a value, as the source gave it, by time, facility, fuel and unit."""
     roster, values = scene.roster, scene.day.values
-    there = ~(np.isnan(values[POWER]) & np.isnan(values[EMISSIONS]))
-    times, rows = np.nonzero(there.T)
+    times, rows = _unit_rows(scene)
     facilities = pl.Series(roster.facilities, dtype=pl.String).gather(roster.facility_of)
     return pl.DataFrame(
         {
-            "timestamp": _times(scene, as_text=as_text).gather(times),
+            "timestamp": _moments(scene).gather(times),
             "facility_code": facilities.gather(rows),
             "unit_code": pl.Series(roster.units, dtype=pl.String).gather(rows),
             "fueltech_id": pl.Series(roster.fueltechs, dtype=pl.String).gather(rows),
@@ -77,9 +95,14 @@ def unit_frame(scene: Scene, *, as_text: bool) -> pl.DataFrame:
     )
 
 
-def _times(scene: Scene, *, as_text: bool) -> pl.Series:
-    if as_text:
-        return pl.Series(scene.labels, dtype=pl.String)
+def _unit_rows(scene: Scene) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    values = scene.day.values
+    there = ~(np.isnan(values[POWER]) & np.isnan(values[EMISSIONS]))
+    times, rows = np.nonzero(there.T)
+    return times, rows
+
+
+def _moments(scene: Scene) -> pl.Series:
     moments = pl.Series(scene.day.stamps).cast(pl.Datetime("us", "UTC"))
     return moments.dt.convert_time_zone(zone_name(scene.offset_s))
 
@@ -88,14 +111,27 @@ def _numbers(values: NDArray[np.float64]) -> pl.Series:
     return pl.Series(values, nan_to_null=True)
 
 
-def _mixes(scene: Scene, times: NDArray[np.intp], rows: NDArray[np.intp]) -> pl.Series:
-    """Give JSON of MW by fuel for the rows of facilities with several fuels, null for all others."""
+def _mixes(
+    scene: Scene,
+    times: NDArray[np.intp],
+    rows: NDArray[np.intp],
+    *,
+    as_csv: bool = False,
+) -> pl.Series:
+    """Give JSON of MW by fuel for the rows of facilities with several fuels, null for all others.
+
+    In CSV it stands within quotes, and its own are doubled.
+    """
+    around, inner = ('"', '""') if as_csv else ("", '"')
     roster = scene.roster
     several = np.flatnonzero(roster.several_fuels[rows])
     ends = np.append(roster.fuel_starts[1:], len(roster.fuels))
     starts = roster.fuel_starts[rows[several]]
     counts = ends[rows[several]] - starts
-    names = pl.Series([f'"{fuel}":' for fuel in roster.fuels], dtype=pl.String)
+    names = pl.Series(
+        [f"{msgspec.json.encode(fuel).decode()}:".replace('"', inner) for fuel in roster.fuels],
+        dtype=pl.String,
+    )
     parts = []
     for nth in range(counts.max(initial=0)):
         fuels = np.minimum(starts + nth, len(roster.fuels) - 1)
@@ -106,18 +142,50 @@ def _mixes(scene: Scene, times: NDArray[np.intp], rows: NDArray[np.intp]) -> pl.
         return pl.repeat(None, rows.size, dtype=pl.String, eager=True)
     inside = pl.concat_str(pl.all(), separator=",", ignore_nulls=True)
     mixes = pl.DataFrame(parts).select(
-        pl.when(inside != "").then("{" + inside + "}").alias("mix")
+        pl.when(inside != "").then(around + "{" + inside + "}" + around).alias("mix")
     )["mix"]
     where = np.full(rows.size, several.size)
     where[several] = np.arange(several.size)
     return mixes.append(pl.Series([None], dtype=pl.String)).gather(where)
 
 
-def csv_bytes(table: pl.DataFrame, *, quotes: bool) -> bytes:
-    """Give a table's rows as CSV, without the header; looking for what needs `quotes` takes a third of the time."""
+def station_csv(scene: Scene) -> bytes:
+    """Give the rows of `station_frame` as CSV, without the header.
+
+    What is the same on every day is text already, and quoted where it must be: to format it, and to look for what needs quotes,
+    takes half of the time.
+    """
+    roster, sums = scene.roster, scene.net
+    times, rows = np.nonzero(scene.there().T)
+    return _plain_csv(
+        {
+            "timestamp": pl.Series(scene.labels, dtype=pl.String).gather(times),
+            "facility_code": pl.Series(roster.facility_texts, dtype=pl.String).gather(rows),
+            "power": _numbers(sums.power[rows, times]),
+            "emissions": _numbers(sums.emissions[rows, times]),
+            "place": pl.Series(roster.place_texts, dtype=pl.String).gather(rows),
+            "by_fuel": _mixes(scene, times, rows, as_csv=True),
+        }
+    )
+
+
+def unit_csv(scene: Scene) -> bytes:
+    """Give the rows of `unit_frame` as CSV, without the header."""
+    values = scene.day.values
+    times, rows = _unit_rows(scene)
+    return _plain_csv(
+        {
+            "timestamp": pl.Series(scene.labels, dtype=pl.String).gather(times),
+            "codes": pl.Series(scene.roster.unit_texts, dtype=pl.String).gather(rows),
+            "power": _numbers(values[POWER][rows, times]),
+            "emissions": _numbers(values[EMISSIONS][rows, times]),
+        }
+    )
+
+
+def _plain_csv(columns: dict[str, pl.Series]) -> bytes:
     buffer = io.BytesIO()
-    style: Literal["necessary", "never"] = "necessary" if quotes else "never"
-    table.write_csv(buffer, include_header=False, quote_style=style)
+    pl.DataFrame(columns).write_csv(buffer, include_header=False, quote_style="never")
     return buffer.getvalue()
 
 
@@ -128,23 +196,40 @@ def parquet_bytes(table: pl.DataFrame) -> bytes:
     return buffer.getvalue()
 
 
-def answer_bytes(scene: Scene, interval: str) -> bytes:
+def answer_pieces(scene: Scene, interval: str) -> list[bytes]:
     """Give the facility level in the form of the API's answers, compactly: a JSON entry for each metric."""
     there = scene.there()
     if not there.any():
-        return b""
+        return []
     values = (scene.net.power, scene.net.emissions)
-    return b",".join(
-        _entry(scene, there, values[index], metric, interval)
-        for index, metric in enumerate(METRICS)
-    )
+    return [
+        *_entry(scene, there, values[POWER], METRICS[POWER], interval), b",",
+        *_entry(scene, there, values[EMISSIONS], METRICS[EMISSIONS], interval),
+    ]  # fmt: skip
 
 
 def _entry(
     scene: Scene, there: Mask, values: NDArray[np.float64], metric: str, interval: str
+) -> Iterator[bytes]:
+    what = {"metric": metric, "unit": MEASURES[METRICS.index(metric)], "interval": interval}
+    start, end = msgspec.json.encode(what)[:-1] + b',"results":[', b"]}]}"
+    for first in range(0, len(there), _STATIONS):
+        text = _series(
+            scene, there, values, metric, range(len(there))[first : first + _STATIONS]
+        )
+        if text:
+            # Each series ends the one before it.
+            yield start + text.removeprefix(b"]},") if start else text
+            start = b""
+    yield end
+
+
+def _series(
+    scene: Scene, there: Mask, values: NDArray[np.float64], metric: str, stations: range
 ) -> bytes:
     """Write the points as a table whose separators are JSON's: that is ten times as fast as encoding objects."""
-    rows, times = np.nonzero(there)
+    rows, times = np.nonzero(there[stations.start : stations.stop])
+    rows += stations.start
     first = np.flatnonzero(np.diff(rows, prepend=-1))
     texts = scene.labels
     heads = [
@@ -165,10 +250,7 @@ def _entry(
         quote_style="never",
         null_value="null",
     )
-    what = msgspec.json.encode(
-        {"metric": metric, "unit": MEASURES[METRICS.index(metric)], "interval": interval}
-    )
-    return what[:-1] + b',"results":[' + buffer.getvalue()[len("]},") :] + b"]}]}"
+    return buffer.getvalue()
 
 
 def _head(metric: str, code: str) -> str:

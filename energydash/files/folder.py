@@ -47,12 +47,15 @@ def read(path: Path, advice: str) -> bytes:
     """
     try:
         return path.read_bytes()
-    except FileNotFoundError:
-        raise FileError(f"{path} is not there: {advice}") from None
     except OSError as exc:
-        raise FileError(
-            f"{path} cannot be read: {exc.strerror or exc}: check its permissions"
-        ) from exc
+        raise unreadable(path, exc, advice) from exc
+
+
+def unreadable(path: Path, exc: OSError, advice: str) -> FileError:
+    """Give the error for a file that cannot be read; the text ends with `advice` where it is missing."""
+    if isinstance(exc, FileNotFoundError):
+        return FileError(f"{path} is not there: {advice}")
+    return FileError(f"{path} cannot be read: {exc.strerror or exc}: check its permissions")
 
 
 def write(path: Path, content: bytes) -> None:

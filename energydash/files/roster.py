@@ -21,14 +21,17 @@ class Roster(msgspec.Struct, frozen=True, kw_only=True):
     """The catalogue as arrays.
 
     Unit rows are sorted by facility, fuel technology and code, so that units of a facility and fuel (`group_starts`) are
-    runs; `needs_quotes` says whether CSV must quote any code. `fuels` are the facility's fuels with a battery's units as one: the group of the fuel itself (`own`) and
+    runs. The `…_texts` are what CSV says on every day: of a facility its code, of a unit its facility, code and fuel, of a facility
+    its longitude and latitude. `fuels` are the facility's fuels with a battery's units as one: the group of the fuel itself (`own`) and
     of the battery's halves, -1 where there is none. `low` and `high` bound sound MW; NaN without a capacity.
     """
 
     facilities: tuple[str, ...]
     units: tuple[str, ...]
     fueltechs: tuple[str, ...]
-    needs_quotes: bool
+    facility_texts: tuple[str, ...]
+    unit_texts: tuple[str, ...]
+    place_texts: tuple[str, ...]
     row_of: dict[str, int]
     facility_of: Indexes
     loads: NDArray[np.bool_]
@@ -67,7 +70,11 @@ def roster(catalogue: schema.FacilitiesAnswer) -> Roster:
         facilities=tuple(facilities),
         units=tuple(row[2] for row in rows),
         fueltechs=tuple(row[1] for row in rows),
-        needs_quotes=any(_QUOTED & {*row[0], *row[1], *row[2]} for row in rows),
+        facility_texts=tuple(map(_csv, facilities)),
+        unit_texts=tuple(
+            f"{_csv(facility)},{_csv(code)},{_csv(fuel)}" for facility, fuel, code, _ in rows
+        ),
+        place_texts=tuple(_place_text(*places[code][:2]) for code in facilities),
         row_of={row[2]: index for index, row in enumerate(rows)},
         facility_of=facility_of,
         loads=np.array([row[1] in {nem.PUMPS, nem.BATTERY_CHARGING} for row in rows]),
@@ -81,6 +88,20 @@ def roster(catalogue: schema.FacilitiesAnswer) -> Roster:
         several_fuels=np.array([places[code][2] for code in facilities]),
         low=bounds[:, 0],
         high=bounds[:, 1],
+    )
+
+
+def _csv(text: str) -> str:
+    """Give a text as CSV wants it."""
+    if not _QUOTED & {*text}:
+        return text
+    doubled = text.replace('"', '""')
+    return f'"{doubled}"'
+
+
+def _place_text(longitude: float | None, latitude: float | None) -> str:
+    return ",".join(
+        "" if degrees is None else repr(degrees) for degrees in (longitude, latitude)
     )
 
 
