@@ -12,7 +12,8 @@ import socket
 import sys
 import time
 import webbrowser
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from urllib.request import urlopen
@@ -35,8 +36,9 @@ _LOOPBACK = "127.0.0.1"
 
 # The simulated grid is asked for half a day ahead and again when half of that has been shown.
 _DEMO_AHEAD = timedelta(hours=12)
-# A sweep of every station costs about 16 of the free key's 500 requests a day.
-_API_ROUND_S = 45 * 60.0
+_LOOK_EVERY_S = 2.0
+# The part of the folder that each round of a follow appends to.
+_MANIFEST = "manifest.jsonl"
 
 _READY_WITHIN_S = 60.0
 _POLL_S = 0.1
@@ -157,6 +159,13 @@ def _fetch_arguments(plan: Plan) -> list[str]:
     )  # fmt: skip
 
 
+def _follow_arguments(plan: Plan) -> list[str]:
+    return _command(
+        "fetch", plan, "--data-dir", str(plan.folder), "--source", plan.source, "--follow",
+        "--days", str(HISTORY / timedelta(days=1)),
+    )  # fmt: skip
+
+
 def _publish_arguments(plan: Plan) -> list[str]:
     return _command(
         "publish", plan, "--data-dir", str(plan.folder), "--broker", plan.broker_url,
@@ -181,22 +190,50 @@ def _ui_arguments(plan: Plan) -> list[str]:
 
 
 async def _feed(plan: Plan, ready: asyncio.Event) -> None:
-    """Keep the tables ahead of the clock: fetch and convert, again and again."""
-    fetch = Part("fetch", lambda: _fetch_arguments(plan))
+    """Keep the tables ahead of the clock: the simulated grid is fetched again and again, the real one followed."""
     convert = Part("convert", lambda: _command("convert", plan, "--data-dir", str(plan.folder)))
-    pause = _API_ROUND_S
+    fetch = Part("fetch", lambda: _fetch_arguments(plan))
+    await fetch.or_fail()
+    await convert.or_fail()
+    ready.set()
     if plan.simulated:
-        pause = _DEMO_AHEAD.total_seconds() / 2 / plan.clock.speed
+        await _feed_again(fetch, convert, _DEMO_AHEAD.total_seconds() / 2 / plan.clock.speed)
+        return
+    async with asyncio.TaskGroup() as group:
+        follow = Part("fetch --follow", lambda: _follow_arguments(plan))
+        group.create_task(follow.for_ever(), name="follow")
+        group.create_task(_convert_changes(convert, plan.folder), name="convert")
+
+
+async def _feed_again(fetch: Part, convert: Part, pause_s: float) -> None:
     while True:
-        try:
+        await asyncio.sleep(pause_s)
+        with _forgiven():
             await fetch.or_fail()
             await convert.or_fail()
-            ready.set()
-        except EnergydashError as exc:
-            if not ready.is_set():
-                raise
-            logger.warning("the feed failed, the next round may work: %s", exc)
-        await asyncio.sleep(pause)
+
+
+async def _convert_changes(convert: Part, folder: Path) -> None:
+    """Convert whenever a round has left something new."""
+    manifest = folder / _MANIFEST
+    seen = manifest.stat().st_mtime_ns
+    while True:
+        await asyncio.sleep(_LOOK_EVERY_S)
+        newest = manifest.stat().st_mtime_ns
+        if newest == seen:
+            continue
+        seen = newest
+        with _forgiven():
+            await convert.or_fail()
+
+
+@contextmanager
+def _forgiven() -> Iterator[None]:
+    """Let a round fail: the page says how old its values are."""
+    try:
+        yield
+    except EnergydashError as exc:
+        logger.warning("the feed failed, the next round may work: %s", exc)
 
 
 async def _answers(host: str, port: int, what: str) -> None:

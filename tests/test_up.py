@@ -5,10 +5,14 @@ import socket
 import time
 import urllib.error
 import urllib.request
+from datetime import datetime
 
 import psutil
 import pytest
 from processes import Up, descendants, energydash, free_port, interrupt, running, wait_until
+from standin import KEY, StandIn, serving
+
+from energydash.nem import NEM_ZONE
 
 
 def get(url):
@@ -55,6 +59,27 @@ def test_up_shows_a_moving_grid_replaces_a_dead_part_and_leaves_nothing_behind(t
         assert not [child for child in family if child.is_running()]
     leftovers = [path for path in (tmp_path / "data").rglob("*") if ".tmp" in path.name]
     assert leftovers == []
+
+
+def test_up_follows_the_real_grid_within_the_quota(tmp_path):
+    now = datetime.now(NEM_ZONE).replace(tzinfo=None)
+    ui_port, server_port = free_port(), free_port()
+    arguments = ("up", "--no-open", "--port", str(ui_port), "--server-port", str(server_port))
+    with serving(StandIn(now=now, live=True)) as api:
+        key = {"OPENELECTRICITY_API_KEY": KEY, "OE_BASE_URL": f"{api.url}/v4"}
+        with running(*arguments, cwd=tmp_path, **key) as process:
+            wait_until(lambda: followed(api), 60, "a round asks for the newest there is")
+            spent = len([path for path, _, _ in api.requests if not path.endswith("/me")])
+            assert interrupt(process, 5) == 130
+    rounds = [line for line in (tmp_path / "logs/fetch.log").read_text().splitlines() if "a round every" in line]  # fmt: skip
+    assert len(rounds) == 1
+    assert spent < 20
+
+
+def followed(api):
+    """Whether a whole round has asked without an end."""
+    open_ended = [path for path, query, _ in api.requests if dict(query).get("date_start") and "date_end" not in dict(query)]  # fmt: skip
+    return any("/data/" in path for path in open_ended)
 
 
 @pytest.mark.parametrize("moment_s", [0.2, 1.0, 2.5])
