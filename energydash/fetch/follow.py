@@ -21,7 +21,7 @@ from energydash.fetch.plan import Planned, Request, batches, until_reset, wanted
 from energydash.files import raw
 from energydash.files.folder import DataFolder, write
 from energydash.files.growing import Growing
-from energydash.files.known import REACH
+from energydash.files.known import REACH, Known
 from energydash.files.stage import claimed
 from energydash.progress import Progress
 from energydash.sources.catalogue import parse_facilities
@@ -114,7 +114,7 @@ class Follower:
         self._origin = entries.origin_of(settings, source)
         self._asker = Asker(manner_of(settings, source), sleep)
         self._growing = Growing(self._folder)
-        self._known = self._growing.known(REACH)
+        self._known = Known()
         self._overlaps = Overlaps(None)
         self._since = settings.start
         self._groups: list[tuple[str, ...]] = []
