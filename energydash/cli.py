@@ -134,7 +134,9 @@ def fetch(
     do = job.follow if follow else job.run
     with progress.shown("fetch", quiet=quiet) as show:
         summary = _run(do(settings, make_source(settings), show, partial(_tell, quiet=quiet)))
-    if summary is not None:
+    if isinstance(summary, job.Planned) and not as_json:
+        typer.echo(job.describe(summary, nem.now()))
+    elif summary is not None:
         _report(summary, as_json=as_json)
 
 

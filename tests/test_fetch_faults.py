@@ -16,6 +16,7 @@ from energydash.config import Secret
 from energydash.errors import AuthError, QuotaError, SourceError, TransientError
 from energydash.fetch import job
 from energydash.fetch.asking import Asker, Manner
+from energydash.fetch.plan import describe
 from energydash.files.folder import DataFolder
 from energydash.files.stage import find
 from energydash.progress import silent
@@ -177,16 +178,13 @@ async def test_a_wrong_key_is_told_apart_from_a_spent_one(api, tmp_path):
 
 
 async def test_a_dry_run_says_the_plan_and_asks_for_no_data(api, tmp_path):
-    told = []
-
-    planned = await fetch(small(api, tmp_path, dry_run=True), tell=told.append)
+    planned = await fetch(small(api, tmp_path, dry_run=True))
 
     assert asked(api) == ["/facilities/"]
     assert (planned.requests, planned.to_ask, planned.plan, planned.credits_left, planned.enough) == (
         6, 6, "COMMUNITY", 499, True,
     )  # fmt: skip
-    (plan,) = told
-    assert plan == (
+    assert describe(planned, now()) == (
         "6 requests for 42 stations from 2026-03-10T10:00:00+10:00 to 2026-03-10T12:00:00+10:00; at least 0 s\n"
         "the key (COMMUNITY) has 499 requests left today"
     )

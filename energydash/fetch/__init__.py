@@ -2,7 +2,7 @@
 
 from energydash.fetch.follow import follow
 from energydash.fetch.job import run
-from energydash.fetch.plan import Planned
+from energydash.fetch.plan import Planned, describe
 from energydash.fetch.summary import FetchSummary
 
-__all__ = ["FetchSummary", "Planned", "follow", "run"]
+__all__ = ["FetchSummary", "Planned", "describe", "follow", "run"]

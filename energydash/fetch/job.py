@@ -173,9 +173,9 @@ class Fetch:
         }
         kept = len(requests) - len(missing) + kept_before
         planned = self._planned(stage.terms, facilities, len(requests) + 1, kept)
-        self._tell(describe(planned, self._clock()))
         if self._settings.dry_run:
             return planned
+        self._tell(describe(planned, self._clock()))
         self._total = planned.requests
         await self._ask_all(stage, missing)
         return self._commit(stage, raw, catalogue, planned, list(requests))
