@@ -1,0 +1,95 @@
+"""The tables in other hands: what the README says reads them does, and the broker gets the same from each format."""
+
+import re
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+import polars as pl
+import pytest
+from brokers import Server, until
+from processes import energydash
+from series import mini_catalogue, write_folder
+from sums import START
+from test_publisher import stream_of
+
+from energydash.config import PublishSettings
+from energydash.progress import silent
+from energydash.stream import publisher
+
+README = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
+LINES = re.search(r"One line reads them:\n\n```python\n(.*?)```", README, re.DOTALL).group(1)
+TABLES = ("facility_metrics_wide", "facility_units_metrics", "market_metrics_data")
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """A folder with both formats of the same three days."""
+    return converted(tmp_path_factory.mktemp("formats"), 500)
+
+
+def converted(root, count):
+    write_folder(root / "data", mini_catalogue(), START, count)
+    for table_format in ("csv", "parquet"):
+        done = energydash("convert", "--quiet", "--format", table_format, cwd=root)
+        assert done.returncode == 0, done.stderr
+    return root
+
+
+@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize(
+    "line", LINES.strip().splitlines(), ids=lambda line: line.split(".")[0]
+)
+def test_the_readmes_line_reads_what_the_csv_holds(root, monkeypatch, line, table):
+    monkeypatch.chdir(root)
+
+    found = eval(line.replace("facility_metrics_wide", table), {"polars": pl, "pandas": pd, "duckdb": duckdb})  # fmt: skip
+
+    if isinstance(found, duckdb.DuckDBPyRelation):
+        found = found.pl()
+    rows = found.to_pandas() if isinstance(found, pl.DataFrame) else found
+    text = pd.read_csv(f"data/csv_output/{table}.csv")
+    keys = [
+        name for name in text.columns if text[name].dtype.kind not in "fi" and name != "by_fuel"
+    ]
+    moments = pd.to_datetime(rows["timestamp"], utc=True)
+    rows = rows.assign(timestamp=moments).sort_values(keys).reset_index(drop=True)
+    text["timestamp"] = pd.to_datetime(text["timestamp"], utc=True)
+    text = text.sort_values(keys).reset_index(drop=True)
+    assert len(rows) == len(text) > 1000
+    for name in text.columns:
+        same = (rows[name] == text[name]) | (rows[name].isna() & text[name].isna())
+        assert same.all(), name
+    assert sorted(rows["date"].astype(str).unique()) == [
+        "2025-10-07",
+        "2025-10-08",
+        "2025-10-09",
+    ]
+
+
+def test_a_day_is_a_file_of_zstd(root):
+    import pyarrow.parquet as pq  # noqa: PLC0415 (no other test needs it)
+
+    for table in TABLES:
+        files = sorted((root / "data/csv_output" / table).rglob("*.parquet"))
+        assert [path.parent.name for path in files] == ["date=2025-10-07", "date=2025-10-08", "date=2025-10-09"]  # fmt: skip
+        columns = pq.ParquetFile(files[0]).metadata.row_group(0)
+        assert {columns.column(n).compression for n in range(columns.num_columns)} == {"ZSTD"}
+
+
+async def test_a_broker_gets_the_same_from_parquet_as_from_csv(tmp_path):
+    folder = converted(tmp_path, 40) / "data/csv_output"
+    sent = []
+    with Server("embedded", tmp_path) as broker:
+        for suffix in (".csv", ""):
+            settings = PublishSettings(
+                broker=broker.address, speed=None, qos=1,
+                facility_csv=folder / f"facility_metrics_wide{suffix}", market_csv=folder / f"market_metrics_data{suffix}",
+            )  # fmt: skip
+            async with stream_of(broker.address, 1) as got:
+                summary = await publisher.run(settings, silent)
+                await until(lambda got=got, summary=summary: len(got) == summary.records, "all")
+                sent.append(sorted(got))
+
+    assert sent[0] == sent[1]
+    assert len(sent[0]) > 500
