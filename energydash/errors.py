@@ -40,7 +40,11 @@ class TransientError(SourceError):
 
 
 class QuotaError(SourceError):
-    """The data source answers no more for now: the day's quota is used up, or it asks for a long wait."""
+    """The data source answers no more for now: it asks for a wait of `wait_s`, or (None) the day's quota is used up."""
+
+    def __init__(self, text: str, *, wait_s: float | None = None) -> None:
+        super().__init__(text)
+        self.wait_s = wait_s
 
 
 class FileError(EnergydashError):

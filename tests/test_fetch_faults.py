@@ -119,7 +119,7 @@ async def test_a_retry_after_that_is_a_date_is_understood(api, tmp_path):
 async def test_a_long_retry_after_ends_the_fetch_and_says_when_to_go_on(api, tmp_path):
     api.faults.add(faults.rate_limited(3600), route=UNITS, after=1)
 
-    with pytest.raises(QuotaError, match=r"left alone for 60 minutes .*answers are kept, the same command after 00:00 UTC \(in"):  # fmt: skip
+    with pytest.raises(QuotaError, match=r"left alone for 1 h 00 min .*answers are kept, the same command in 1 h 00 min goes on"):  # fmt: skip
         await fetch(small(api, tmp_path, concurrency=1))
 
 
@@ -296,6 +296,26 @@ async def test_the_last_days_mean_those_of_the_fetch_that_is_taken_up(
 
     assert "going on with the fetch that was begun at 2026-03-10 12:02+10:00" in told[0]
     assert summary.kept > 0
+    assert contents(tmp_path) == undisturbed
+
+
+async def test_a_catalogue_that_changed_meanwhile_makes_other_batches(
+    api, tmp_path, undisturbed
+):
+    """What was kept under the old catalogue's cut counts no more, even under a number that the new one has not."""
+    await break_off(api, tmp_path, batch_size=15)
+    place = tmp_path / ".fetch"
+    for number in (4, 5):
+        with (place / "manifest.jsonl").open("a") as file:
+            line = (place / "manifest.jsonl").read_text().splitlines()[-1]
+            file.write(line.replace("batch_001", f"batch_00{number}") + "\n")
+        (place / f"batch_data/batch_00{number}_metrics.json").write_bytes(
+            (place / "batch_data/batch_001_metrics.json").read_bytes()
+        )
+    (place / "facilities_data.json").unlink()
+
+    await fetch(small(api, tmp_path))
+
     assert contents(tmp_path) == undisturbed
 
 

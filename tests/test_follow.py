@@ -183,18 +183,30 @@ async def test_following_again_catches_up_without_fetching_anew(api, tmp_path):
     assert back - newest < timedelta(minutes=20)
 
 
-async def test_a_spent_quota_rests_until_midnight_utc_and_goes_on(api, tmp_path):
+async def test_a_spent_quota_rests_and_goes_on_after_midnight_utc(api, tmp_path):
     async with following(api, tmp_path) as (follower, clockwork):
         await follower.step()
         api.credits = 1
-        api.now += timedelta(hours=1)
-        pause = await follower.step()
-        assert clockwork.now() + pause == datetime(2026, 3, 11, 0, 6, tzinfo=UTC)
-        assert "resting until 00:00 UTC (in 20 h 58 min)" in clockwork.told[-1] or "resting until 00:00 UTC" in clockwork.told[-1]  # fmt: skip
-        await clockwork.sleep(pause.total_seconds())
         before = len(values_in(tmp_path))
-        await follower.step()
+        told = len(clockwork.told)
+        for _ in range(100):
+            await clockwork.sleep((await follower.step()).total_seconds())
+            if clockwork.now().astimezone(UTC).hour == 1:
+                break
+        assert clockwork.now() < datetime(2026, 3, 11, 2, tzinfo=UTC)
+        (refused, goes_on) = clockwork.told[told:]
+        assert refused.endswith("resting, and looking again every 30 min")
+        assert goes_on.startswith("a round every")
         assert len(values_in(tmp_path)) > before
+
+
+async def test_a_long_retry_after_is_a_rest_of_that_length(api, tmp_path):
+    async with following(api, tmp_path) as (follower, clockwork):
+        await follower.step()
+        api.faults.add(faults.rate_limited(1200), route="/market")
+
+        assert await follower.step() == timedelta(minutes=20)
+        assert "left alone for 20 min" in clockwork.told[-1]
 
 
 async def test_a_failing_round_is_not_the_end(api, tmp_path):
@@ -299,14 +311,28 @@ def test_what_was_read_is_read_again_an_hour_deep_then_twelve_then_two_days():
     depths = []
     for minutes in range(0, 26 * 60, 15):
         now = start + timedelta(minutes=minutes)
-        depths.append((minutes, now - overlaps.start("x", now)))
-        overlaps.read("x", now, now)
+        depths.append((minutes, now - overlaps.start(["x"], now)))
+        overlaps.read(["x"], now, now)
 
     assert [m for m, depth in depths if depth >= timedelta(hours=48)] == [0, 24 * 60]
     deep = [m for m, depth in depths if depth >= timedelta(hours=12)]
     assert deep == list(range(0, 26 * 60, 120))
     # The newest value was read a quarter of an hour ago.
     assert min(depth for _, depth in depths) == timedelta(minutes=60 + 15)
+
+
+def test_a_group_of_stations_is_read_from_where_the_one_read_last_ends():
+    start = datetime(2026, 3, 10, tzinfo=NEM_ZONE)
+    overlaps = cadence.Overlaps(start)
+    for days in range(30):
+        now = start + timedelta(days=days)
+        overlaps.read(["often", "seldom"][: 1 + (days < 20)], now, now)
+    now = start + timedelta(days=29, minutes=30)
+
+    assert now - overlaps.start(["often"], now) == timedelta(minutes=90)
+    # The others' last reading is nine days old: as far back as one request may ask.
+    assert now - overlaps.start(["often", "seldom"], now) == timedelta(days=7)
+    assert now - overlaps.start(["new"], now) == timedelta(days=7)
 
 
 def test_the_largest_and_most_changing_stations_come_first():

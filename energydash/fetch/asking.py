@@ -15,7 +15,7 @@ from tenacity import (
 
 from energydash.config import FetchSettings
 from energydash.errors import AuthError, QuotaError, SourceError, TransientError
-from energydash.fetch.plan import Request
+from energydash.fetch.plan import Request, duration
 from energydash.sources.protocol import Source
 
 logger = logging.getLogger(__name__)
@@ -162,7 +162,7 @@ class Asker:
         pause = max(jitter, asked_for or 0.0)
         if pause > _LONGEST_REST_S:
             raise QuotaError(
-                f"the API wants to be left alone for {pause / 60:.0f} minutes ({error})"
+                f"the API wants to be left alone for {duration(pause)} ({error})", wait_s=pause
             ) from error
         if asked_for is not None:
             # It means all of us, not this request alone.

@@ -5,7 +5,7 @@ missing units come within 12 hours, and next-day dispatch settles the last 48.
 """
 
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
@@ -26,6 +26,8 @@ _GROUPS_A_ROUND = 2.5
 _OVERLAP = timedelta(minutes=60)
 _DEEP, _DEEP_EVERY = timedelta(hours=12), timedelta(hours=2)
 _FULL, _FULL_EVERY = timedelta(hours=48), timedelta(hours=24)
+# One request of five-minute values may span eight days; who was away for longer fetches anew.
+_LONGEST = timedelta(days=7)
 
 
 class Cadence(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,7 +97,7 @@ class Turns:
 
 
 class Reading(msgspec.Struct, frozen=True):
-    """When something was last read: at all, 12 hours deep, 48 hours deep; and the newest label that there was."""
+    """When something was last read 12 hours and 48 hours deep, and the newest label that there was."""
 
     deep: datetime
     full: datetime
@@ -103,34 +105,38 @@ class Reading(msgspec.Struct, frozen=True):
 
 
 class Overlaps:
-    """From when on to read again what may have changed since it was last read."""
+    """From when on to read again what may have changed since it was last read: stations by code, or the market."""
 
     def __init__(self, newest: datetime | None) -> None:
         self._newest = newest
         self._readings: dict[Hashable, Reading] = {}
 
-    def start(self, what: Hashable, now: datetime) -> datetime:
-        """Give the first label to ask for."""
-        reading = self._readings.get(what)
+    def start(self, what: Iterable[Hashable], now: datetime) -> datetime:
+        """Give the first label to ask for so that none of `what` lacks anything."""
+        return max(now - _LONGEST, min(self._start(each, now) for each in what))
+
+    def read(self, what: Iterable[Hashable], now: datetime, newest: datetime | None) -> None:
+        """Note that these were read from `start` on, and the newest label that came."""
+        for each in what:
+            before = self._readings.get(each)
+            overlap = _overlap(before, now)
+            labels = (newest, before.newest if before else self._newest)
+            self._readings[each] = Reading(
+                deep=before.deep if before and overlap < _DEEP else now,
+                full=before.full if before and overlap < _FULL else now,
+                newest=max(filter(None, labels), default=None),
+            )
+
+    def _start(self, each: Hashable, now: datetime) -> datetime:
+        reading = self._readings.get(each)
         newest = reading.newest if reading else self._newest
-        return min(newest or now, now) - self._overlap(reading, now)
+        return min(newest or now, now) - _overlap(reading, now)
 
-    def read(self, what: Hashable, now: datetime, newest: datetime | None) -> None:
-        """Note that it was read from `start` on, and the newest label that came."""
-        before = self._readings.get(what)
-        overlap = self._overlap(before, now)
-        known = [each for each in (newest, before.newest if before else self._newest) if each]
-        self._readings[what] = Reading(
-            deep=before.deep if before and overlap < _DEEP else now,
-            full=before.full if before and overlap < _FULL else now,
-            newest=max(known, default=None),
-        )
 
-    @staticmethod
-    def _overlap(reading: Reading | None, now: datetime) -> timedelta:
-        if reading is None or now - reading.full >= _FULL_EVERY:
-            return _FULL
-        return _DEEP if now - reading.deep >= _DEEP_EVERY else _OVERLAP
+def _overlap(reading: Reading | None, now: datetime) -> timedelta:
+    if reading is None or now - reading.full >= _FULL_EVERY:
+        return _FULL
+    return _DEEP if now - reading.deep >= _DEEP_EVERY else _OVERLAP
 
 
 def ranked(facilities: Sequence[schema.Facility], movement: Mapping[str, float]) -> list[str]:

@@ -17,7 +17,7 @@ from energydash.fetch import entries, job
 from energydash.fetch.asking import Asker, Sleep, manner_of, question
 from energydash.fetch.cadence import Cadence, Overlaps, Turns
 from energydash.fetch.job import Tell
-from energydash.fetch.plan import Planned, Request, batches, until_reset, wanted
+from energydash.fetch.plan import Planned, Request, batches, duration, until_reset, wanted
 from energydash.files import raw
 from energydash.files.folder import DataFolder, write
 from energydash.files.growing import Growing
@@ -36,6 +36,7 @@ _INTERVAL = "5m"
 _STORED_AFTER = timedelta(seconds=150)
 # The API counts the credits anew a little after midnight: a key's last verdict is kept for five minutes.
 _SURELY_RESET = timedelta(minutes=6)
+_LOOK_EVERY = timedelta(minutes=30)
 # Older than that, a folder is better fetched anew than caught up with.
 _CAUGHT_UP_WITHIN = timedelta(days=5)
 
@@ -120,6 +121,7 @@ class Follower:
         self._groups: list[tuple[str, ...]] = []
         self._turns = Turns([])
         self._rounds = 0
+        self._resting = False
         self._replan_at = clock()
         self.cadence: Cadence | None = None
 
@@ -180,11 +182,11 @@ class Follower:
                 return self._rest("the key has too few requests left today")
             done = await self.round(self.cadence)
         except QuotaError as exc:
-            self._replan_at = next_reset(self._clock())
-            return self._rest(str(exc))
+            return self._look_again(exc)
         except SourceError as exc:
             logger.warning("a round failed, the next may work: %s", exc)
             return self._until_next(self.cadence)
+        self._resting = False
         pause = self._until_next(self.cadence)
         at = (self._clock() + pause).astimezone(nem.network_zone(self._settings.network))
         self._rounds += 1
@@ -199,6 +201,21 @@ class Follower:
         now = self._clock()
         self._tell(f"{why}: resting until {until_reset(now)}")
         return next_reset(now) + _SURELY_RESET - now
+
+    def _look_again(self, refusal: QuotaError) -> timedelta:
+        """Rest for a while: asking for the account costs nothing, and a refused key may be a passing fault."""
+        now = self._clock()
+        self._replan_at = now
+        if refusal.wait_s is not None:
+            pause = timedelta(seconds=refusal.wait_s)
+        else:
+            pause = min(_LOOK_EVERY, next_reset(now) + _SURELY_RESET - now)
+        if not self._resting:
+            self._tell(
+                f"{refusal}: resting, and looking again every {duration(pause.total_seconds())}"
+            )
+        self._resting = True
+        return pause
 
     def _until_next(self, cadence: Cadence | None) -> timedelta:
         """Give the time to the next round: with the real grid, soon after its interval is stored."""
@@ -269,7 +286,7 @@ class Follower:
     async def _ask(
         self, codes: tuple[str, ...] | None, now: datetime, *, by_region: bool
     ) -> Round:
-        what = codes or by_region
+        what = codes or (by_region,)
         window = Window(max(self._since, self._overlaps.start(what, now)), None)
         request = Request(window, codes, by_region)
         answer = await self._asker.parsed(

@@ -158,14 +158,19 @@ class Fetch:
         raw = await self._catalogue(stage)
         catalogue = parse_facilities(raw)
         facilities = wanted(catalogue, self._settings.status)
+        zone = nem.network_zone(self._settings.network)
         requests = entries.named(
             requests_of(
                 windows(
-                    stage.terms.start, stage.terms.end, self._settings.interval, self._account
+                    stage.terms.start.astimezone(zone),
+                    stage.terms.end.astimezone(zone),
+                    self._settings.interval,
+                    self._account,
                 ),
                 batches([each.code for each in facilities], self._settings.batch_size),
             )
         )
+        stage.retain({CATALOGUE, *requests})
         missing = {
             name: request
             for name, request in requests.items()
@@ -322,10 +327,18 @@ class Fetch:
         """Give the error with what is kept, and when to go on."""
         kept = len(stage.kept) if stage else 0
         of = f" of {self._total}" if self._total else ""
-        when = f" after {until_reset(self._clock())}" if isinstance(error, QuotaError) else ""
-        if not kept:
-            advice = f": run the same command{when}" if when else ""
-            return type(error)(f"{error}{advice}")
-        return type(error)(
-            f"{error}: {kept}{of} answers are kept, the same command{when} goes on with the rest"
-        )
+        when = self._when(error)
+        if kept:
+            text = f"{error}: {kept}{of} answers are kept, the same command{when} goes on with the rest"
+        else:
+            text = f"{error}: run the same command{when}" if when else str(error)
+        if isinstance(error, QuotaError):
+            return QuotaError(text, wait_s=error.wait_s)
+        return SourceError(text)
+
+    def _when(self, error: SourceError) -> str:
+        if not isinstance(error, QuotaError):
+            return ""
+        if error.wait_s is not None:
+            return f" in {duration(error.wait_s)}"
+        return f" after {until_reset(self._clock())}"

@@ -95,7 +95,7 @@ def check_history(start: datetime, account: Account | None, now: datetime) -> No
 def windows(
     start: datetime, end: datetime, interval: str, account: Account | None
 ) -> list[Window]:
-    """Cut a window into half-open ones that one request may ask for, touch and do not overlap.
+    """Cut a window (in network time) into half-open ones that one request may ask for, touch and do not overlap.
 
     Raises:
         ConfigError: it is too long for one request, and its interval is one that cannot be cut.

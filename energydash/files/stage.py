@@ -8,7 +8,7 @@ import hashlib
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -127,6 +127,10 @@ class Stage:
             folder.facilities, folder.mapping, folder.market, folder.unit_metrics, folder.manifest,
             *(folder.root / entry.file for entry in units), folder.source,
         )  # fmt: skip
+
+    def retain(self, names: Collection[str]) -> None:
+        """Let no other file than these count."""
+        self.kept = {name: entry for name, entry in self.kept.items() if name in names}
 
     def drop(self) -> None:
         """Forget everything."""
