@@ -79,8 +79,12 @@ def test_what_the_old_prototype_kept_gives_the_same_tables(data):
         json.dumps(answer_of(power={"COAL1": {0: 1.0}})).replace("+10:00", "").encode(),
         json.dumps(answer_of(power={"COAL1": {0: 1.0}})).replace("2025-10", "2025-13").encode(),
         json.dumps(answer_of(power={"COAL1": {0: "much"}})).encode(),
+        json.dumps(answer_of(power={"COAL1": {0: 1e308}})).encode(),
+        json.dumps(answer_of(power={"COAL1": {0: 1.0, 1: -1e308}})).encode(),
+        json.dumps(answer_of(power={"COAL1": {0: 1.0}})).replace("2025-", "0001-").encode(),
+        json.dumps(answer_of(power={"COAL1": {0: 1.0}})).replace("2025-", "9999-").encode(),
     ],
-    ids=["empty", "cut", "cut-later", "list", "foreign", "text", "no-utf8", "html", "no-offset", "no-time", "no-number"],
+    ids=["empty", "cut", "cut-later", "list", "foreign", "text", "no-utf8", "html", "no-offset", "no-time", "no-number", "huge", "huge-debt", "long-ago", "far-off"],
 )  # fmt: skip
 @pytest.mark.parametrize("name", ["batch_data/batch_001_metrics.json", "market_data.json"])
 def test_a_broken_answer_is_one_line_that_names_it_and_the_tables_stay(data, name, content):
@@ -95,7 +99,7 @@ def test_a_broken_answer_is_one_line_that_names_it_and_the_tables_stay(data, nam
     assert tables(data) == before
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"data": 5}', b"\xff"])
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"data": 5}', b'{"data": []}', b"\xff"])
 def test_a_broken_catalogue_is_one_line_that_names_it_and_the_tables_stay(data, content):
     convert(data)
     before = tables(data)

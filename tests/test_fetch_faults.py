@@ -328,6 +328,24 @@ async def test_restart_begins_afresh(api, tmp_path, undisturbed):
     assert contents(tmp_path) == undisturbed
 
 
+async def test_who_stops_a_fetch_reads_what_is_kept(api, tmp_path, undisturbed):
+    told = []
+    api.faults.add(faults.slow(30), route=UNITS, after=1)
+    task = asyncio.create_task(fetch(small(api, tmp_path, concurrency=1), tell=told.append))
+    while asked(api).count("/data/facilities/NEM") < 2:
+        assert not task.done()
+        await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    assert (
+        told[-1] == "stopped: 4 of 6 answers are kept, the same command goes on with the rest"
+    )
+    assert (await fetch(small(api, tmp_path))).kept == 4
+    assert contents(tmp_path) == undisturbed
+
+
 async def break_off(api, folder, **more):
     api.faults.add(faults.failing(), route=UNITS, after=1, times=None)
     with pytest.raises(SourceError):

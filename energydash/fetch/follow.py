@@ -190,11 +190,11 @@ class Follower:
         pause = self._until_next(self.cadence)
         at = (self._clock() + pause).astimezone(nem.network_zone(self._settings.network))
         self._rounds += 1
-        self._progress(
-            self._rounds,
-            None,
-            f"{done.requests} requests, {done.new:,} new and {done.revised:,} revised values; next at {at:%H:%M}",
+        brought = (
+            f"{done.requests} requests, {done.new:,} new and {done.revised:,} revised values"
         )
+        logger.info("%s", brought)
+        self._progress(self._rounds, None, f"{brought}; next at {at:%H:%M}")
         return pause
 
     def _rest(self, why: str) -> timedelta:

@@ -23,8 +23,8 @@ from energydash.fetch.plan import (
     describe,
     duration,
     requests_of,
-    until_reset,
     wanted,
+    when_again,
     windows,
 )
 from energydash.fetch.summary import FetchSummary
@@ -123,6 +123,12 @@ class Fetch:
                 raise
             except SourceError as exc:
                 raise self._ended(exc, stage) from exc
+            except asyncio.CancelledError:
+                if stage.kept:
+                    self._tell(
+                        f"stopped: {self._kept(stage)}, the same command goes on with the rest"
+                    )
+                raise
 
     def _stage(self) -> Stage:
         """Take up what an earlier run left, where that is the same fetch; else begin anew."""
@@ -325,20 +331,15 @@ class Fetch:
 
     def _ended(self, error: SourceError, stage: Stage | None) -> SourceError:
         """Give the error with what is kept, and when to go on."""
-        kept = len(stage.kept) if stage else 0
-        of = f" of {self._total}" if self._total else ""
-        when = self._when(error)
-        if kept:
-            text = f"{error}: {kept}{of} answers are kept, the same command{when} goes on with the rest"
+        when = when_again(error, self._clock())
+        if stage and stage.kept:
+            text = f"{error}: {self._kept(stage)}, the same command{when} goes on with the rest"
         else:
             text = f"{error}: run the same command{when}" if when else str(error)
         if isinstance(error, QuotaError):
             return QuotaError(text, wait_s=error.wait_s)
         return SourceError(text)
 
-    def _when(self, error: SourceError) -> str:
-        if not isinstance(error, QuotaError):
-            return ""
-        if error.wait_s is not None:
-            return f" in {duration(error.wait_s)}"
-        return f" after {until_reset(self._clock())}"
+    def _kept(self, stage: Stage) -> str:
+        of = f" of {self._total}" if self._total else ""
+        return f"{len(stage.kept)}{of} answers are kept"

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from energydash import nem, schema
-from energydash.errors import ConfigError
+from energydash.errors import ConfigError, QuotaError, SourceError
 from energydash.sources.limits import Account, next_reset
 from energydash.sources.protocol import BATCH_CODES, Window
 
@@ -164,6 +164,15 @@ def describe(planned: Planned, now: datetime) -> str:
         f"{text}: too few. The fetch stops when they are used up and keeps what it has; the same command after "
         f"{until_reset(now)} goes on with the rest"
     )
+
+
+def when_again(error: SourceError, now: datetime) -> str:
+    """Say when a source that wants rest may be asked again: ` in 20 min`, ` after 00:00 UTC …`, or nothing for other errors."""
+    if not isinstance(error, QuotaError):
+        return ""
+    if error.wait_s is not None:
+        return f" in {duration(error.wait_s)}"
+    return f" after {until_reset(now)}"
 
 
 def until_reset(now: datetime) -> str:

@@ -72,6 +72,8 @@ _decode_points = msgspec.json.Decoder(list[_Point]).decode
 
 _decode_values = msgspec.json.Decoder(list[float | None]).decode
 _OPEN, _CLOSE, _SPACE = b"[] "
+# Beyond any grid's megawatts or any market's price by far, but sums and roundings of it are still finite.
+_MOST = 1e12
 
 
 class _Axis:
@@ -93,7 +95,7 @@ class _Axis:
         """Give the values of a series; its times are then those of the axis.
 
         Raises:
-            ValueError: a time makes no sense; or msgspec's errors: these are no points.
+            ValueError: a time or a value makes no sense; or msgspec's errors: these are no points.
         """
         shared = self._blanked(points)
         return self._decoded(points) if shared is None else shared
@@ -137,14 +139,18 @@ class _Axis:
 
 def _array(values: list[float | None]) -> Values:
     # NumPy takes None for NaN.
-    return np.fromiter(values, np.float64, len(values))
+    array = np.fromiter(values, np.float64, len(values))
+    beyond = np.abs(array) > _MOST
+    if beyond.any():
+        raise ValueError(f"a value of {array[beyond][0]:g} makes no sense")
+    return array
 
 
 def read_series(path: Path, content: Content, clock: Clock) -> Iterator[Series]:
     """Yield the series of an answer that have points, in its order; `path` is for errors.
 
     Raises:
-        FileError: the content is no such answer, or a time makes no sense or has no offset.
+        FileError: the content is no such answer, or a time or a value makes no sense, or a time has no offset.
     """
     axis = _Axis(clock)
     try:

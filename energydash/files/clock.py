@@ -13,6 +13,8 @@ SECOND_US = 1_000_000
 DAY_US = 86_400 * SECOND_US
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# A single time out of all proportion would have a conversion go through millions of empty days.
+_YEARS = range(1990, 2101)
 _HOUR_S = 3600
 _UNIT_S = {"m": 60, "h": _HOUR_S, "d": 86_400}
 
@@ -27,7 +29,7 @@ class Clock:
         """Give ISO 8601 texts (with `T` or a space) as microseconds since 1970.
 
         Raises:
-            ValueError: one is no time, or has no offset.
+            ValueError: one is no time, has no offset, or is of no year in which there is a market.
         """
         return np.array([*map(self._known.__getitem__, texts)], dtype=np.int64)
 
@@ -37,6 +39,8 @@ class _Known(dict[str, int]):
         moment = datetime.fromisoformat(text)
         if moment.tzinfo is None:
             raise ValueError(f"the time {text[:40]} has no offset")
+        if moment.year not in _YEARS:
+            raise ValueError(f"the time {text[:40]} is not of these times")
         stamp = stamp_of(moment)
         self[text] = stamp
         return stamp

@@ -55,7 +55,7 @@ def roster(catalogue: schema.FacilitiesAnswer) -> Roster:
     """
     known = {unit.code: (f.code, unit) for f in catalogue.data for unit in f.units}
     if not known:
-        raise FileError("the catalogue has no unit: fetch again")
+        raise FileError("facilities_data.json has no unit: run `energydash fetch` again")
     rows = sorted(
         (facility, unit.fueltech_id, code, unit) for code, (facility, unit) in known.items()
     )
