@@ -99,7 +99,9 @@ def test_a_broken_answer_is_one_line_that_names_it_and_the_tables_stay(data, nam
     assert tables(data) == before
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"data": 5}', b'{"data": []}', b"\xff"])
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b'{"data": 5}', b'{"data": []}', b"\xff"]
+)
 def test_a_broken_catalogue_is_one_line_that_names_it_and_the_tables_stay(data, content):
     convert(data)
     before = tables(data)
