@@ -1,3 +1,4 @@
+import re
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -12,12 +13,15 @@ from energydash import schema
 from energydash.config import FetchSettings, Secret
 from energydash.errors import AuthError, ConfigError, SourceError
 from energydash.fetch import job, plan
+from energydash.fetch.asking import manner_of
 from energydash.files import raw
 from energydash.files.folder import DataFolder
 from energydash.nem import NEM_ZONE
 from energydash.progress import silent
 from energydash.sources.choose import make_source
+from energydash.sources.demo import DemoSource
 from energydash.sources.limits import Account
+from energydash.sources.openelectricity import OpenElectricitySource
 
 END = datetime(2026, 3, 10, 12, 0, tzinfo=NEM_ZONE)
 STATIONS = [each for each in grid.stations() if each["network_id"] == "NEM"]
@@ -161,11 +165,15 @@ async def test_a_window_beyond_the_history_is_refused_before_the_first_request(a
 async def test_progress_is_told_at_each_request_and_ends_complete(api, tmp_path):
     told = []
     await fetch(
-        settings_for(api, tmp_path, batch_size=10), lambda done, total, _text: told.append((done, total))
+        settings_for(api, tmp_path, batch_size=10), lambda *each: told.append(each)
     )  # fmt: skip
 
     total = len(asked(api))
-    assert [each for each in told if each[1]] == [(done, total) for done in range(1, total + 1)]
+    assert [each[:2] for each in told if each[1]] == [
+        (done, total) for done in range(1, total + 1)
+    ]
+    assert re.fullmatch(r"[\d,]+ points, \d+\.\d requests/s, \d+ s left", told[-2][2])
+    assert re.fullmatch(r"[\d,]+ points, \d+\.\d requests/s", told[-1][2])
 
 
 async def test_a_wrong_key_is_one_line_without_the_key_and_writes_nothing(api, tmp_path):
@@ -237,6 +245,16 @@ def test_batches_hold_every_code_once_in_order(codes, size):
     assert [code for group in groups for code in group] == codes
     assert all(1 <= len(group) <= size for group in groups)
     assert len(groups) == -(-len(codes) // size)
+
+
+@pytest.mark.parametrize(
+    ("rate", "delay", "spacing"), [(2.0, 0.5, 0.5), (2.0, 3.0, 3.0), (0.25, 0.5, 4.0), (100.0, 0.0, 0.01)]
+)  # fmt: skip
+def test_requests_keep_the_longer_of_the_two_distances(api, tmp_path, rate, delay, spacing):
+    settings = settings_for(api, tmp_path, rate=rate, batch_delay_s=delay)
+
+    assert manner_of(settings, OpenElectricitySource).spacing_s == spacing
+    assert manner_of(settings, DemoSource).spacing_s == 0
 
 
 @pytest.mark.parametrize("size", [0, 31])
