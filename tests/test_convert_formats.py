@@ -1,6 +1,9 @@
 """The tables in other hands: what the README says reads them does, and the broker gets the same from each format."""
 
+import asyncio
+import json
 import re
+from datetime import datetime
 from pathlib import Path
 
 import duckdb
@@ -13,9 +16,12 @@ from series import mini_catalogue, write_folder
 from sums import START
 from test_publisher import stream_of
 
-from energydash.config import PublishSettings
+from energydash import convert as job
+from energydash.config import ConvertSettings
+from energydash.errors import FileError
+from energydash.files import tables
 from energydash.progress import silent
-from energydash.stream import publisher
+from energydash.stream.tail import Tail
 
 README = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
 LINES = re.search(r"One line reads them:\n\n```python\n(.*?)```", README, re.DOTALL).group(1)
@@ -82,14 +88,54 @@ async def test_a_broker_gets_the_same_from_parquet_as_from_csv(tmp_path):
     sent = []
     with Server("embedded", tmp_path) as broker:
         for suffix in (".csv", ""):
-            settings = PublishSettings(
-                broker=broker.address, speed=None, qos=1,
-                facility_csv=folder / f"facility_metrics_wide{suffix}", market_csv=folder / f"market_metrics_data{suffix}",
+            command = (
+                "publish", "--broker", f"mqtt://127.0.0.1:{broker.port}", "--speed", "max", "--qos", "1", "--json", "--quiet",
+                "--facility-csv", folder / f"facility_metrics_wide{suffix}", "--market-csv", folder / f"market_metrics_data{suffix}",
             )  # fmt: skip
             async with stream_of(broker.address, 1) as got:
-                summary = await publisher.run(settings, silent)
-                await until(lambda got=got, summary=summary: len(got) == summary.records, "all")
+                done = await asyncio.to_thread(energydash, *map(str, command), cwd=tmp_path)
+                assert done.returncode == 0, done.stderr
+                count = json.loads(done.stdout)["records"]
+                await until(lambda got=got, count=count: len(got) == count, "all")
                 sent.append(sorted(got))
 
     assert sent[0] == sent[1]
     assert len(sent[0]) > 500
+
+
+async def test_who_follows_parquet_hears_of_a_market_that_alone_has_changed(tmp_path):
+    data, output = tmp_path, tmp_path / "csv_output"
+    settings = ConvertSettings(input_dir=data, output_dir=output, format="parquet")
+    write_folder(data, mini_catalogue(), START, 3)
+    job.run(settings, silent)
+    tail = Tail(output / "facility_metrics_wide", output / "market_metrics_data")
+    market = json.loads((data / "market_data.json").read_bytes())
+    market["data"][0]["results"][0]["data"][0][1] = 12.34
+    (data / "market_data.json").write_text(json.dumps(market))
+
+    assert job.run(settings, silent).days_converted == 0
+
+    async with asyncio.timeout(10):
+        await tail.renewed()
+
+
+@pytest.mark.parametrize(
+    ("column", "what"),
+    [
+        ({"power": float("inf")}, "power is 'inf'"),
+        ({"facility_code": None}, "facility_code is ''"),
+        ({"timestamp": datetime(2025, 10, 7)}, "cannot be read as a table"),
+    ],
+)
+def test_a_parquet_table_of_others_that_makes_no_sense_is_named(tmp_path, column, what):
+    row = {
+        "timestamp": START, "facility_code": "A", "power": 1.0, "emissions": 0.0, "longitude": None, "latitude": None,
+    }  # fmt: skip
+    (tmp_path / "date=2025-10-07").mkdir()
+    pl.DataFrame([row | column]).write_parquet(tmp_path / "date=2025-10-07/part.parquet")
+
+    with pytest.raises(FileError, match=re.escape(what)) as caught:
+        list(tables.facility_intervals(tmp_path))
+
+    assert str(tmp_path) in str(caught.value)
+    assert "\n" not in str(caught.value)

@@ -125,16 +125,16 @@ def part_of(folder: Path, day: str) -> Path:
     return folder / f"date={day}" / PART
 
 
-def put(path: Path, content: bytes) -> None:
-    """Replace a file unless it already holds this.
+def put(path: Path, content: bytes) -> bool:
+    """Replace a file unless it already holds this; say whether it did.
 
     Raises:
         FileError: it cannot be written.
     """
-    if not (
-        path.is_file() and path.stat().st_size == len(content) and path.read_bytes() == content
-    ):
-        write(path, content)
+    if path.is_file() and path.stat().st_size == len(content) and path.read_bytes() == content:
+        return False
+    write(path, content)
+    return True
 
 
 def replace_together(paths: Sequence[Path], fill: Callable[[Sequence[Path]], None]) -> None:

@@ -1,6 +1,7 @@
 """The tables that are made as a whole each time, and written only where they differ: catalogue and market."""
 
 import io
+import os
 import shutil
 from pathlib import Path
 
@@ -72,13 +73,17 @@ class SmallTables:
             "day", as_dict=True, maintain_order=True
         )
         wanted = set()
+        renewed = False
         for (day,), rows in days.items():
             path = part_of(folder, day_name(day))
-            put(path, parquet_bytes(market.value_table(rows)))
+            renewed |= put(path, parquet_bytes(market.value_table(rows)))
             wanted.add(path.parent)
         for left in folder.glob("date=*"):
             if left not in wanted:
                 shutil.rmtree(left, ignore_errors=True)
+        if renewed:
+            # Whoever follows the table watches its folder.
+            os.utime(folder)
 
 
 def mapped_units(source: DataFolder) -> frozenset[str] | None:
