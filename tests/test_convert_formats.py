@@ -35,10 +35,12 @@ def root(tmp_path_factory):
 
 
 def converted(root, count):
-    write_folder(root / "data", mini_catalogue(), START, count)
+    data = write_folder(root / "data", mini_catalogue(), START, count).root
     for table_format in ("csv", "parquet"):
-        done = energydash("convert", "--quiet", "--format", table_format, cwd=root)
-        assert done.returncode == 0, done.stderr
+        settings = ConvertSettings(
+            input_dir=data, output_dir=data / "csv_output", format=table_format
+        )
+        job.run(settings, silent)
     return root
 
 

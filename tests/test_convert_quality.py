@@ -2,6 +2,7 @@
 
 import json
 
+import msgspec
 import pytest
 from processes import energydash
 from series import mini_catalogue, write_folder
@@ -87,19 +88,50 @@ def test_every_flaw_is_counted_where_it_is(root):
     ]
 
 
-def test_an_altered_file_is_told_whether_its_size_shows_it_or_not(root):
-    batch = DataFolder(root / "data").batch(1)
+@pytest.mark.parametrize("converted_before", [False, True])
+@pytest.mark.parametrize("value", ["103.0", "1030.0"], ids=["same-size", "longer"])
+def test_an_altered_file_is_told_and_nobody_vouches_for_its_values(
+    root, value, converted_before
+):
+    if converted_before:
+        convert(root)
+    batch = DataFolder(root / "data").batch(2)
     text = batch.read_text()
-    for other in (text.replace("100.0", "103.0"), text.replace("100.0", "1000.0")):
-        batch.write_text(other)
+    altered = text.replace("101.0", value)
+    assert altered != text
+    assert (len(altered) == len(text)) == (value == "103.0")
+    batch.write_text(altered)
 
+    for _ in ("first", "again"):
         summary = convert(root)
 
-        assert summary.quality.altered_files == ["batch_data/batch_001_metrics.json"]
+        assert summary.quality.altered_files == ["batch_data/batch_002_metrics.json"]
         assert "1 altered files" in summary.quality.doubts
-        # Nobody vouches for a file that somebody altered.
-        assert summary.quality.disagreeing == 1
-    assert len(text) == len(text.replace("100.0", "103.0"))
+        # What it changes is no revision of a fetch's any more.
+        assert (summary.quality.revised, summary.quality.disagreeing) == (2, 2)
+    batch.write_text(text)
+    assert convert(root).quality.altered_files == []
+
+
+@pytest.mark.parametrize(
+    ("unit", "sound", "wrong"),
+    [
+        ("COAL1", (726.0, -66.0), (726.1, -66.1)),
+        ("HYW1", (220.0, -20.0), (220.1, -20.1)),
+        ("BATT1", (330.0, -330.0), (330.1, -330.1)),
+        ("BATTL1", (330.0, -330.0), (330.1, -330.1)),
+        ("PUMP1", (990.0, -990.0), (990.1, -990.1)),
+        # Nobody says how large it is.
+        ("0PLAN1", (9999.0, -9999.0), ()),
+    ],
+)
+def test_a_unit_may_go_a_tenth_beyond_its_capacity_and_no_further(tmp_path, unit, sound, wrong):
+    values = answer_of(power={unit: dict(enumerate(sound + wrong))})
+    write_folder(tmp_path / "data", MINI, START, 9, [json.dumps(values).encode()])
+
+    outside = convert(tmp_path).quality.outside_capacity
+
+    assert outside == ({unit: len(wrong)} if wrong else {})
 
 
 def test_a_mapping_that_lacks_units_hurts_nobody_and_is_told(root):
@@ -138,7 +170,6 @@ def test_strict_fails_with_one_line_after_all_is_written(root):
         "3 intervals without any station, 1 values on which files disagree"
     )
     assert (root / "data/csv_output/facility_metrics_wide.csv").read_text().count("\n") == 1 + 7
-    assert energydash("convert", "--quiet", cwd=root).returncode == 0
 
 
 def test_strict_is_content_with_clean_data(tmp_path):
@@ -157,9 +188,13 @@ def test_people_read_a_table_that_fits_their_terminal_and_programs_one_object(ro
     people = energydash("convert", "--quiet", cwd=root, COLUMNS="80")
     programs = energydash("convert", "--quiet", "--json", cwd=root)
 
+    # Doubts are no failure without --strict.
+    assert (people.returncode, programs.returncode) == (0, 0)
     assert max(map(len, people.stdout.splitlines())) <= 80
     for text in ("7 rows of 3 facilities", "11 missing intervals", "3 values outside capacity", "W/HOE#1"):  # fmt: skip
         assert text in people.stdout
+    wanted = msgspec.to_builtins(convert(root), str_keys=True)
+    same = wanted.keys() - {"output_dir", "days_converted"}
     told = json.loads(programs.stdout)
-    assert told["quality"]["outside_capacity"] == {"BATT1": 1, "COAL1": 1, "W/HOE#1": 1}
-    assert told["quality"]["notes"]
+    assert told.keys() == wanted.keys()
+    assert {name: told[name] for name in same} == {name: wanted[name] for name in same}
