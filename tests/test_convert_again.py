@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -150,6 +151,18 @@ def test_nothing_new_touches_nothing(tmp_path, table_format):
     assert touched(tmp_path) == before
     assert again.days_converted == 0
     assert (again.rows, again.quality, again.start) == (first.rows, first.quality, first.start)
+
+
+def test_from_where_it_is_called_makes_no_difference(tmp_path, monkeypatch):
+    write_folder(tmp_path / "data", MINI, START, 20)
+    for place, root in (
+        (tmp_path, "data"),
+        (tmp_path / "data", "."),
+        (tmp_path / "data", "../data"),
+    ):
+        monkeypatch.chdir(place)
+        made = convert(Path(root)).days_converted
+        assert made == (1 if root == "data" else 0)
 
 
 @pytest.mark.parametrize("table_format", FORMATS)

@@ -177,5 +177,5 @@ def stat_of(path: Path) -> Stat | None:
 
 def stats_of(paths: Sequence[Path]) -> dict[str, Stat]:
     """Give what tells these files from their successors."""
-    found = {str(path): stat_of(path) for path in paths}
+    found = {str(path.resolve()): stat_of(path) for path in paths}
     return {name: stat for name, stat in found.items() if stat is not None}

@@ -64,7 +64,8 @@ def _table(path: Path, columns: dict[str, Any]) -> pl.DataFrame:
         raise FileError(f"{path} is not there: {_ADVICE}")
     try:
         if path.suffix == ".parquet" or path.is_dir():
-            table = _with_text_times(pl.read_parquet(path))
+            files = path / "*" / "*.parquet" if path.is_dir() else path
+            table = _with_text_times(pl.read_parquet(files))
         else:
             _refuse_ragged(path)
             table = pl.read_csv(path, infer_schema=False)
