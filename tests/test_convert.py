@@ -1,4 +1,4 @@
-"""Whole catalogues through the command: raw answers in, exact tables out, and tables read back with care."""
+"""Whole catalogues: raw answers in, exact tables out, and tables read back with care."""
 
 import json
 from datetime import datetime
@@ -11,9 +11,12 @@ from processes import energydash
 from series import generate, mini_catalogue, write_folder
 from sums import START, answer_of, assert_table, expected, mixed
 
+from energydash import convert as job
 from energydash import schema
+from energydash.config import ConvertSettings
 from energydash.errors import FileError
 from energydash.files import tables
+from energydash.progress import silent
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "realdata"
 MINI = mini_catalogue()
@@ -26,10 +29,12 @@ TYPES = {
 NOON = "2026-01-05T12:00:00+10:00"
 
 
-def convert(folder, *arguments):
-    done = energydash("convert", "--json", *arguments, cwd=folder)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+def convert(folder, table_format="csv"):
+    data = folder / "data"
+    return job.run(
+        ConvertSettings(input_dir=data, output_dir=data / "csv_output", format=table_format),
+        silent,
+    )
 
 
 def raw_answers(data):
@@ -72,9 +77,11 @@ def assert_folder(data):
 def test_the_whole_simulated_grid_is_converted_exactly(tmp_path):
     window = ("--start", "2026-01-05T17:00", "--end", "2026-01-05T18:30")
     assert energydash("fetch", "--source", "demo", *window, cwd=tmp_path).returncode == 0
-    convert(tmp_path)
+    done = energydash("convert", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
 
     table = assert_folder(tmp_path / "data")
+    assert json.loads(done.stdout)["rows"] == table.height
     assert table["facility_code"].n_unique() >= 150
     assert table["by_fuel"].drop_nulls().len() > 0
 
@@ -91,15 +98,15 @@ def test_the_real_catalogue_and_market_are_converted_exactly(tmp_path):
 
     table = assert_folder(tmp_path / "data")
     reporting = {unit for answer in raw_answers(tmp_path / "data") for m in answer["data"] for s in m["results"] for unit in [s["columns"]["unit_code"]]}  # fmt: skip
-    assert summary["units_without_data"] == 884 - len(reporting)
-    assert summary["facilities"] == table["facility_code"].n_unique()
-    assert summary["unknown_units"] == []
+    assert summary.units_without_data == 884 - len(reporting)
+    assert summary.facilities == table["facility_code"].n_unique()
+    assert summary.unknown_units == []
 
 
 def test_parquet_holds_what_csv_holds(tmp_path):
     write_folder(tmp_path / "data", MINI, START, 30)
     convert(tmp_path)
-    convert(tmp_path, "--format", "parquet")
+    convert(tmp_path, "parquet")
 
     for name in ("facility_metrics_wide", "facility_units_metrics", "market_metrics_data"):
         folder = tmp_path / "data/csv_output"
@@ -133,8 +140,8 @@ def test_a_unit_that_no_catalogue_knows_is_told_and_left_out(tmp_path):
 
     summary = convert(tmp_path)
 
-    assert summary["unknown_units"] == ["STRAY1"]
-    assert summary["rows"] == 1
+    assert summary.unknown_units == ["STRAY1"]
+    assert summary.rows == 1
 
 
 def test_the_facility_level_answer_says_what_the_table_says(tmp_path):
@@ -171,7 +178,7 @@ def test_a_revised_market_value_counts_and_null_stays_null(tmp_path):
     assert dict(market.select("network_region", "value").rows()) == {
         "SA1": -25.5, "VIC1": None, None: 0.0,
     }  # fmt: skip
-    assert (market.height, summary["null_market_values"]) == (3, 1)
+    assert (market.height, summary.null_market_values) == (3, 1)
 
 
 # --- tables read back ----------------------------------------------------------------------------------

@@ -1,11 +1,10 @@
 """Converting again: only what changed is made, with the bytes that a conversion from nothing gives, whatever kills it."""
 
 import json
+import multiprocessing
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,7 +12,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from processes import clean_environment, energydash
 from series import generate, mini_catalogue, write_folder
 from sums import START, answer_of
 
@@ -201,36 +199,52 @@ def test_days_that_a_new_fetch_no_longer_holds_are_gone(tmp_path):
 
 def test_a_kill_at_any_moment_loses_nothing_and_the_next_run_is_whole(tmp_path):
     """Killed at twenty moments of its run, from its first byte to its last, while rounds go on changing the input."""
-    root = tmp_path / "data"
-    write_folder(root, MINI, START, 4 * 288)
-    convert(root)
-    command = [sys.executable, "-m", "energydash", "convert", "--quiet", "--json"]
-    began = time.monotonic()
-    assert energydash("convert", "--json", cwd=tmp_path).returncode == 0
-    whole_s = time.monotonic() - began
+    write_folder(tmp_path, MINI, START, 4 * 288)
+    convert(tmp_path)
+    whole_s = min(a_whole_run_s(tmp_path, float(-number)) for number in range(1, 5))
     killed = 0
     for moment in range(20):
-        before = written(root)
-        append(root, answer_of(power={"COAL1": {n: float(moment) for n in range(0, 1000, 90)}}))
-        process = subprocess.Popen(
-            command, cwd=tmp_path, env=clean_environment(),
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-        try:
-            process.wait(timeout=whole_s * (moment + 8) / 26)
-        except subprocess.TimeoutExpired:
-            process.kill()
-        killed += process.wait() == -signal.SIGKILL
-        after = written(root)
+        before = written(tmp_path)
+        append(tmp_path, a_round(moment))
+        process = started(tmp_path)
+        process.join(whole_s * (moment + 0.5) / 20)
+        process.kill()
+        process.join()
+        killed += process.exitcode == -signal.SIGKILL
+        after = written(tmp_path)
         assert after.keys() == before.keys()
-        convert(root)
-        wanted = written(root)
+        convert(tmp_path)
+        wanted = written(tmp_path)
         # Each file is the old one or the new one, never a part of either.
         torn = [n for n in after if after[n] not in {before[n], wanted[n]}]
         assert torn == []
         if moment % 5 == 4:
-            assert_as_from_nothing(root, "csv")
-    assert killed > 0
+            assert_as_from_nothing(tmp_path, "csv")
+    assert killed > 5
+
+
+def a_round(mw):
+    """Something new on each of four days."""
+    return answer_of(power={"COAL1": dict.fromkeys(range(0, 1000, 90), float(mw))})
+
+
+def a_whole_run_s(root, mw):
+    append(root, a_round(mw))
+    began = time.monotonic()
+    process = started(root)
+    process.join()
+    assert process.exitcode == 0
+    return time.monotonic() - began
+
+
+def started(root):
+    """A conversion in a process of its own, from one that has imported all it takes: else most kills would meet imports."""
+    processes = multiprocessing.get_context("forkserver")
+    processes.set_forkserver_preload(["energydash.convert"])
+    settings = ConvertSettings(input_dir=root, output_dir=root / "csv_output", format="csv")
+    process = processes.Process(target=job.run, args=(settings, silent))
+    process.start()
+    return process
 
 
 def test_what_a_kill_left_over_is_cleared_away_later(tmp_path):
