@@ -1,10 +1,11 @@
 """Converting again: only what changed is made, with the bytes that a conversion from nothing gives, whatever kills it."""
 
 import json
-import multiprocessing
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from processes import clean_environment
 from series import generate, mini_catalogue, write_folder
 from sums import START, answer_of
 
@@ -99,7 +101,7 @@ rounds = st.lists(
         st.booleans(),
     ),
     min_size=1,
-    max_size=4,
+    max_size=3,
 )
 
 
@@ -197,20 +199,72 @@ def test_days_that_a_new_fetch_no_longer_holds_are_gone(tmp_path):
     assert [p.name for p in (tmp_path / "csv_output/market_metrics_data").iterdir()] == days
 
 
-def test_a_kill_at_any_moment_loses_nothing_and_the_next_run_is_whole(tmp_path):
+# Each conversion in a process of its own, forked from one that has imported all it takes: else most kills would meet imports.
+KILLER = """
+import os, signal, sys, time
+from pathlib import Path
+from energydash import convert
+from energydash.config import ConvertSettings
+from energydash.progress import silent
+
+root = Path(sys.argv[1])
+settings = ConvertSettings(input_dir=root, output_dir=root / "csv_output", format="csv")
+for delay_s in map(float, sys.stdin):
+    began = time.monotonic()
+    pid = os.fork()
+    if not pid:
+        convert.run(settings, silent)
+        os._exit(0)
+    if delay_s:
+        time.sleep(delay_s)
+        os.kill(pid, signal.SIGKILL)
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    print(code, time.monotonic() - began, flush=True)
+"""
+
+
+@pytest.fixture
+def run_and_kill(tmp_path):
+    """Runs a conversion and kills it after so many seconds, or never; gives its exit code and its seconds."""
+    process = subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", KILLER, str(tmp_path)], env=clean_environment(),
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+    def run(delay_s=0.0):
+        process.stdin.write(f"{delay_s}\n")
+        process.stdin.flush()
+        code, seconds = process.stdout.readline().split()
+        return int(code), float(seconds)
+
+    yield run
+    with process:
+        process.stdin.close()
+    assert process.returncode == 0
+
+
+def test_a_kill_at_any_moment_loses_nothing_and_the_next_run_is_whole(tmp_path, run_and_kill):
     """Killed at twenty moments of its run, from its first byte to its last, while rounds go on changing the input."""
+
+    def change(mw):
+        append(tmp_path, answer_of(power={"COAL1": dict.fromkeys(range(0, 1000, 90), mw)}))
+
     write_folder(tmp_path, MINI, START, 4 * 288)
     convert(tmp_path)
-    whole_s = min(a_whole_run_s(tmp_path, float(-number)) for number in range(1, 5))
+    whole_s = []
+    for number in range(3):
+        change(-1.0 - number)
+        code, seconds = run_and_kill()
+        assert code == 0
+        whole_s.append(seconds)
     killed = 0
     for moment in range(20):
         before = written(tmp_path)
-        append(tmp_path, a_round(moment))
-        process = started(tmp_path)
-        process.join(whole_s * (moment + 0.5) / 20)
-        process.kill()
-        process.join()
-        killed += process.exitcode == -signal.SIGKILL
+        change(float(moment))
+        # More of them towards the end, where files are replaced.
+        share = 1 - (1 - (moment + 0.5) / 20) ** 2
+        code, _ = run_and_kill(min(whole_s) * share)
+        killed += code == -signal.SIGKILL
         after = written(tmp_path)
         assert after.keys() == before.keys()
         convert(tmp_path)
@@ -221,30 +275,6 @@ def test_a_kill_at_any_moment_loses_nothing_and_the_next_run_is_whole(tmp_path):
         if moment % 5 == 4:
             assert_as_from_nothing(tmp_path, "csv")
     assert killed > 5
-
-
-def a_round(mw):
-    """Something new on each of four days."""
-    return answer_of(power={"COAL1": dict.fromkeys(range(0, 1000, 90), float(mw))})
-
-
-def a_whole_run_s(root, mw):
-    append(root, a_round(mw))
-    began = time.monotonic()
-    process = started(root)
-    process.join()
-    assert process.exitcode == 0
-    return time.monotonic() - began
-
-
-def started(root):
-    """A conversion in a process of its own, from one that has imported all it takes: else most kills would meet imports."""
-    processes = multiprocessing.get_context("forkserver")
-    processes.set_forkserver_preload(["energydash.convert"])
-    settings = ConvertSettings(input_dir=root, output_dir=root / "csv_output", format="csv")
-    process = processes.Process(target=job.run, args=(settings, silent))
-    process.start()
-    return process
 
 
 def test_what_a_kill_left_over_is_cleared_away_later(tmp_path):
