@@ -33,7 +33,7 @@ STEP = timedelta(minutes=5)
 PAGE = 30
 WINDOW_DAYS = 8
 FACILITIES = 420
-RUNS = 3
+RUNS = 5
 
 # --- a grid as large as the NEM's ----------------------------------------------------------------------
 
