@@ -6,7 +6,7 @@ interval, coordinates are WGS 84 degrees, times carry an offset. None means "no 
 """
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -236,9 +236,13 @@ class Catalogue(Record, frozen=True, kw_only=True):
 
 
 class Hello(Record, frozen=True, kw_only=True, tag="hello"):
-    """The first frame: the protocol's version, the newest `seq`, the tick in milliseconds."""
+    """The first frame: the protocol's version, the newest `seq`, the tick in milliseconds.
+
+    `stream` names the numbering that `seq` belongs to: another server, or the same one started again, counts anew.
+    """
 
     protocol: int
+    stream: str
     version: str
     seq: int
     tick_ms: int
@@ -279,10 +283,11 @@ class ScopeSeries(Record, frozen=True, kw_only=True):
     signed, pumps negative. `generation` sums what generates (batteries and pumps left out),
     `renewable_share` (0 to 1) and `emissions_intensity` (t/MWh) are as in `nem`. `net_import` is demand - net
     supply of the scope's facilities, None where either is unknown. `reporting` counts facilities with a
-    value in the interval.
+    value in the interval, of the `expected` ones that had a value in any interval kept.
     """
 
     scope: str
+    expected: int = 0
     fuel: dict[str, tuple[float | None, ...]] = {}
     demand: tuple[float | None, ...] = ()
     price: tuple[float | None, ...] = ()
@@ -368,28 +373,39 @@ ServerFrame = (
 # --- WebSocket, client to server ---------------------------------------------------------------------
 
 
-class Filter(Record, frozen=True, kw_only=True):
-    """What a client wants to see; an empty field means all. `fuels` are fuel group ids."""
+Channel = Literal["facilities", "market", "charts"]
+_Name = Annotated[str, msgspec.Meta(max_length=64)]
 
-    regions: frozenset[str] = frozenset()
-    fuels: frozenset[str] = frozenset()
+
+class Filter(Record, frozen=True, kw_only=True):
+    """What a client wants to see; an empty field means all, and what passes has to pass each field.
+
+    `regions` are codes of regions; a network's code stands for the network's own totals. `fuels` are ids of fuel groups:
+    facilities pass by their main fuel, charts keep these fuels' columns. `facilities` are codes, and narrow facilities alone.
+    """
+
+    regions: Annotated[frozenset[_Name], msgspec.Meta(max_length=64)] = frozenset()
+    fuels: Annotated[frozenset[_Name], msgspec.Meta(max_length=64)] = frozenset()
+    facilities: Annotated[frozenset[_Name], msgspec.Meta(max_length=1000)] = frozenset()
 
 
 class Subscribe(Record, frozen=True, kw_only=True, tag="subscribe"):
-    """Choose what to receive; `channels` are "facilities", "market" and "charts", all by default."""
+    """Choose what to receive, all channels by default; the answer is a snapshot of it."""
 
     filter: Filter = Filter()
-    channels: frozenset[str] = frozenset({"facilities", "market", "charts"})
+    channels: frozenset[Channel] = frozenset({"facilities", "market", "charts"})
 
 
 class Resume(Record, frozen=True, kw_only=True, tag="resume"):
-    """Ask for what came after `seq`; the server answers with that, or with fresh snapshots.
+    """Ask for what came after `seq` of `stream`; the server answers with that, or with fresh snapshots.
 
-    Give the `seq` of the last `status`: the frames of one change, or of a snapshot, share theirs, and only the
-    `status` behind them tells that all of it has come.
+    Give the `stream` of the `hello` and the `seq` of the last `status`: the frames of one change, or of a snapshot, share
+    theirs, and only the `status` behind them tells that all of it has come. A server that did not count that stream,
+    or remembers less far back, answers with snapshots.
     """
 
     seq: int
+    stream: str = ""
 
 
 class Ping(Record, frozen=True, kw_only=True, tag="ping"):

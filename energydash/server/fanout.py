@@ -154,6 +154,7 @@ class Fanout:
     def _hello(self) -> schema.Hello:
         return schema.Hello(
             protocol=schema.PROTOCOL,
+            stream=self.hub.stream,
             version=__version__,
             seq=self.hub.seq,
             tick_ms=round(TICK_S * 1000),

@@ -4,6 +4,7 @@ It keeps the newest value of everything and, over the history's length of event 
 interval: a late or revised value replaces the earlier one, whatever the order of arrival.
 """
 
+import secrets
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -36,7 +37,9 @@ class Hub:
         # A reader that resumes with a number from before a restart must find it too old: at fewer than
         # a thousand ticks a second, no earlier hub has come as far as this one begins.
         self.seq = int(clock().timestamp() * 1000)
+        self.stream = secrets.token_hex(8)
         self.version = 0
+        self.changes: Counter[schema.Channel] = Counter()
         self.info: dict[str, schema.FacilityInfo] = {}
         self.source = ""
         self.simulated = False
@@ -70,6 +73,7 @@ class Hub:
         self._changed_times |= self._cells.keys() | self._market_cells.keys()
         self._catalogue_changed = True
         self.version += 1
+        self.changes.update(("facilities", "charts"))
 
     def facilities(self, records: list[schema.FacilityRecord]) -> None:
         """Take values of facilities, in any order."""
@@ -79,12 +83,14 @@ class Hub:
             if _is_news(record, known):
                 self.newest[record.facility_id] = record
                 self._changed.add(record.facility_id)
+                self.changes["facilities"] += 1
             if self._is_too_old(record.event_time):
                 continue
             cell = self._cells.setdefault(record.event_time, {})
             if cell.get(record.facility_id) != record:
                 cell[record.facility_id] = record
                 self._changed_times.add(record.event_time)
+                self.changes.update(("facilities", "charts"))
 
     def market(self, records: list[schema.MarketRecord]) -> None:
         """Take values of the market, in any order."""
@@ -95,12 +101,14 @@ class Hub:
             if _is_news(record, known):
                 self.newest_market[key] = record
                 self._changed_market.add(key)
+                self.changes["market"] += 1
             if self._is_too_old(record.event_time):
                 continue
             cell = self._market_cells.setdefault(record.event_time, {})
             if key not in cell or cell[key] != record.value:
                 cell[key] = record.value
                 self._changed_times.add(record.event_time)
+                self.changes.update(("market", "charts"))
 
     def broker_state(self, *, connected: bool) -> None:
         """Take note that the broker came or went."""
