@@ -238,7 +238,7 @@ def serve(
     broker_port: opt.BrokerPort = None,
     host: Annotated[str, opt.option("--host", "Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, opt.option("--port", "Port to listen on.")] = 8000,
-    token: opt.Token = None,
+    token: opt.Tokens = None,
     allow_origin: Annotated[
         list[str] | None,
         opt.option("--allow-origin", "Web origin whose pages may connect; may be repeated."),
@@ -259,7 +259,7 @@ def serve(
     _begin("serve", log_level, debug=debug)
     settings = config.ServeSettings(
         broker=opt.broker_at(broker, broker_host, broker_port), host=host, port=port,
-        facility_topic=facility_topic, market_topic=market_topic, token=opt.secret(token),
+        facility_topic=facility_topic, market_topic=market_topic, tokens=config.parse_tokens(token or ()),
         allow_origin=tuple(allow_origin or ()), insecure=insecure, history_hours=history_hours,
     )  # fmt: skip
     from energydash.server import app as server

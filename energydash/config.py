@@ -6,6 +6,7 @@ beneath the environment.
 
 import ipaddress
 import os
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Literal, override
@@ -45,6 +46,32 @@ class Secret(str):
     def reveal(self) -> str:
         """Give the secret itself."""
         return str.__str__(self)
+
+
+class Token(msgspec.Struct, frozen=True):
+    """A secret that lets its holder read, and whose it is."""
+
+    name: str
+    secret: Secret
+
+
+def parse_tokens(texts: Iterable[str]) -> tuple[Token, ...]:
+    """Read `secret` or `name:secret` of each text; the name says in the log who comes and goes.
+
+    Raises:
+        ConfigError: a secret is empty, or two have the same name.
+    """
+    tokens = []
+    for number, text in enumerate(texts, 1):
+        name, colon, secret = text.partition(":")
+        if not colon:
+            name, secret = f"token-{number}", text
+        if not (name and secret):
+            raise ConfigError("a --token is empty: give a secret, or name:secret")
+        tokens.append(Token(name, Secret(secret)))
+    if len({token.name for token in tokens}) < len(tokens):
+        raise ConfigError("two --token have the same name: give each its own")
+    return tuple(tokens)
 
 
 class Broker(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,13 +137,13 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def check_exposure(host: str, *, token: Secret | None, insecure: bool) -> None:
+def check_exposure(host: str, *, guarded: bool, insecure: bool) -> None:
     """Refuse to listen beyond this machine without a token, unless told to.
 
     Raises:
-        ConfigError: `host` is not loopback, there is no token and `insecure` is off.
+        ConfigError: `host` is not loopback, no token guards it and `insecure` is off.
     """
-    if is_loopback(host) or token or insecure:
+    if is_loopback(host) or guarded or insecure:
         return
     raise ConfigError(
         f"--host {host} is reachable from other machines: give --token (or ENERGYDASH_TOKEN), or --insecure to mean it"
@@ -200,18 +227,24 @@ class PublishSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What `serve` needs; `history_hours` of event time are kept for the charts."""
+    """What `serve` needs; `history_hours` of event time are kept for the charts, and begin with the tables in `history_dir`.
+
+    `requests_per_address` is a second, in the long run; 0 is no limit.
+    """
 
     broker: Broker
     host: str = "127.0.0.1"
     port: int = 8000
     facility_topic: str = FACILITY_TOPIC
     market_topic: str = MARKET_TOPIC
-    token: Secret | None = None
+    tokens: tuple[Token, ...] = ()
     allow_origin: tuple[str, ...] = ()
     insecure: bool = False
     history_hours: float = 24.0
     history_dir: Path | None = None
+    max_connections: int = 10_000
+    connections_per_address: int = 256
+    requests_per_address: float = 100.0
 
 
 class UiSettings(msgspec.Struct, frozen=True, kw_only=True):

@@ -58,6 +58,14 @@ Token = Annotated[
     str | None,
     option("--token", "Secret that clients of the server must show.", show_envvar=True),
 ]
+Tokens = Annotated[
+    list[str] | None,
+    option(
+        "--token",
+        "Secret that clients must show, or name:secret; may be repeated.",
+        show_envvar=True,
+    ),
+]
 Insecure = Annotated[bool, option("--insecure", "Allow other machines in without a token.")]
 Source = Annotated[
     SourceName, option("--source", "Where data comes from; auto: the API if a key is set.")

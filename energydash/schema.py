@@ -429,3 +429,4 @@ decode_market_latest = msgspec.json.Decoder(MarketLatest).decode
 decode_catalogue = msgspec.json.Decoder(Catalogue).decode
 decode_server_frame: msgspec.json.Decoder[Any] = msgspec.json.Decoder(ServerFrame)
 decode_client_frame: msgspec.json.Decoder[Any] = msgspec.json.Decoder(ClientFrame)
+unpack_client_frame: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(ClientFrame)

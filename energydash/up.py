@@ -118,7 +118,7 @@ def plan(settings: UpSettings) -> Plan:
             "OPENELECTRICITY_API_KEY is not set: put it into .env, or use --source demo"
         )
     # The dashboard alone can be opened to other machines; it has no log-in of its own yet.
-    config.check_exposure(settings.host, token=None, insecure=settings.insecure)
+    config.check_exposure(settings.host, guarded=False, insecure=settings.insecure)
     _require_free(settings.server_port, "--server-port")
     _require_free(settings.port, "--port", settings.host)
     embedded = settings.broker == _EMBEDDED

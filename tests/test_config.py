@@ -47,11 +47,11 @@ def test_a_secret_hides_in_every_form():
 
 
 def test_listening_beyond_this_machine_needs_a_token_or_a_word():
-    config.check_exposure("127.0.0.1", token=None, insecure=False)
-    config.check_exposure("0.0.0.0", token=config.Secret("t"), insecure=False)
-    config.check_exposure("0.0.0.0", token=None, insecure=True)
+    config.check_exposure("127.0.0.1", guarded=False, insecure=False)
+    config.check_exposure("0.0.0.0", guarded=True, insecure=False)
+    config.check_exposure("0.0.0.0", guarded=False, insecure=True)
     with pytest.raises(ConfigError, match="--insecure"):
-        config.check_exposure("0.0.0.0", token=None, insecure=False)
+        config.check_exposure("0.0.0.0", guarded=False, insecure=False)
 
 
 def test_topics_stand_beside_each_other():

@@ -14,7 +14,7 @@ from servers import Live, reader_of, serving
 from stream_tables import at, settings, write_all
 
 from energydash import schema
-from energydash.config import Secret, ServeSettings
+from energydash.config import ServeSettings, parse_tokens
 from energydash.errors import PortInUseError
 from energydash.progress import silent
 from energydash.server import app
@@ -160,13 +160,14 @@ async def test_who_resumes_gets_what_was_missed():
     async with serving(ticking=False) as live:
         feed(live)
         async with live.reader() as reader:
-            seq = (await reader.greeting())["status"]["seq"]
+            greeting = await reader.greeting()
+            seq, stream = greeting["status"]["seq"], greeting["hello"]["stream"]
         for mw in (1.0, 2.0):
             live.hub.facilities([power("FARM", 3, mw)])
             live.fanout.tick(with_status=False)
         async with live.reader() as reader:
             await reader.greeting()
-            await reader.send({"type": "resume", "seq": seq})
+            await reader.send({"type": "resume", "seq": seq, "stream": stream})
             missed = [await reader.until("facility_update") for _ in range(2)]
 
     assert [frame["values"]["power"] for frame in missed] == [[1.0], [2.0]]
@@ -243,7 +244,7 @@ async def test_a_client_that_vanishes_without_a_word_is_forgotten(caplog):
     ids=["header", "subprotocol", "one of two subprotocols"],
 )
 async def test_the_token_opens_the_websocket(more):
-    async with serving(token=Secret(TOKEN)) as live, live.reader(**more) as reader:
+    async with serving(tokens=parse_tokens([TOKEN])) as live, live.reader(**more) as reader:
         assert (await reader.frame())["type"] == "hello"
         wanted = f"bearer.{TOKEN}" if "subprotocols" in more else None
         assert reader.connection.subprotocol == wanted
@@ -260,14 +261,14 @@ NO_TOKENS = [
 
 
 async def test_without_the_token_the_websocket_stays_shut():
-    async with serving(token=Secret(TOKEN)) as live:
+    async with serving(tokens=parse_tokens([TOKEN])) as live:
         for more in NO_TOKENS:
             assert await refused(live, **more) == 403, more
         assert not live.fanout.clients
 
 
 async def test_without_the_token_only_health_and_the_index_answer():
-    async with serving(token=Secret(TOKEN)) as live:
+    async with serving(tokens=parse_tokens([TOKEN])) as live:
         feed(live)
         answers = [
             await live.get(path) for path in ("/api/facilities", "/api/metadata", "/metrics")
@@ -284,7 +285,7 @@ async def test_without_the_token_only_health_and_the_index_answer():
 
 
 async def test_a_token_that_is_no_ascii_is_refused_and_breaks_nothing(caplog):
-    async with serving(token=Secret(TOKEN)) as live:
+    async with serving(tokens=parse_tokens([TOKEN])) as live:
         answer = await live.get("/api/facilities", headers={b"authorization": b"Bearer \xff"})
     assert answer.status_code == 401
     assert caplog.records == []

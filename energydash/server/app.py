@@ -16,19 +16,26 @@ from energydash.config import ServeSettings
 from energydash.errors import PortInUseError
 from energydash.server import rest, ws
 from energydash.server.access import Access
+from energydash.server.door import Config
 from energydash.server.fanout import Fanout
 from energydash.server.hub import Hub
+from energydash.server.limits import Doorkeeper, Limits
+from energydash.server.throttle import throttled
 from energydash.stream import subscriber
 
 logger = logging.getLogger(__name__)
 
 _STOP_WITHIN_S = 2
 _BACKLOG = 2048
+_PING_EVERY_S = 20.0
+_PONG_WITHIN_S = 40.0
 
 
 def create_app(settings: ServeSettings, fanout: Fanout) -> Litestar:
     """Give the ASGI application over a fan-out that somebody else runs."""
-    access = Access(settings.token, settings.allow_origin)
+    access = Access(
+        settings.tokens, settings.allow_origin, local=config.is_loopback(settings.host)
+    )
     guarded = rest.handlers(fanout)
     for route in guarded:
         route.guards = [access.guard]
@@ -70,17 +77,19 @@ class _Server(uvicorn.Server):
         """Leave signals alone."""
 
 
-async def run(app: Litestar, door: socket.socket) -> None:
+async def run(app: Litestar, door: socket.socket, doorkeeper: Doorkeeper | None = None) -> None:
     """Serve `app` on a bound socket until cancelled, then close every connection."""
+    doorkeeper = doorkeeper or Doorkeeper(Limits())
     server = _Server(
-        uvicorn.Config(
-            app,
+        Config(
+            throttled(app, doorkeeper),
+            doorkeeper,
             log_config=None,
             access_log=False,
             lifespan="on",
-            ws="websockets-sansio",
             ws_max_size=ws.MAX_MESSAGE_BYTES,
-            ws_per_message_deflate=False,
+            ws_ping_interval=_PING_EVERY_S,
+            ws_ping_timeout=_PONG_WITHIN_S,
             timeout_graceful_shutdown=_STOP_WITHIN_S,
         )
     )
@@ -100,8 +109,17 @@ async def serve(settings: ServeSettings, ready: Callable[[], None] = lambda: Non
         ConfigError: the host is reachable from elsewhere without a token.
         PortInUseError: another program listens on the port.
     """
-    config.check_exposure(settings.host, token=settings.token, insecure=settings.insecure)
+    config.check_exposure(
+        settings.host, guarded=bool(settings.tokens), insecure=settings.insecure
+    )
     fanout = Fanout(Hub(timedelta(hours=settings.history_hours)))
+    doorkeeper = Doorkeeper(
+        Limits(
+            connections=settings.max_connections,
+            connections_per_address=settings.connections_per_address,
+            requests_per_address=settings.requests_per_address,
+        )
+    )
     with listen(settings.host, settings.port) as door:
         logger.info("listening on %s:%d", settings.host, settings.port)
         ready()
@@ -116,4 +134,4 @@ async def serve(settings: ServeSettings, ready: Callable[[], None] = lambda: Non
                 ),
                 name="subscriber",
             )
-            group.create_task(run(create_app(settings, fanout), door), name="http")
+            group.create_task(run(create_app(settings, fanout), door, doorkeeper), name="http")

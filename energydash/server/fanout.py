@@ -1,61 +1,98 @@
-"""Who is connected, and how each gets what changed: encoded once a view, never waiting for anybody."""
+"""Who is connected, and when each gets what: what changed once a tick, and nobody waits for anybody."""
 
 import asyncio
 import itertools
-from collections import deque
-from collections.abc import Iterable, Sequence
+import time
+from collections import Counter
+from collections.abc import Iterator
+from typing import Protocol
+
+import msgspec
 
 from energydash import __version__, schema
+from energydash.server.figures import Delays
+from energydash.server.framing import Form, framed
 from energydash.server.hub import Hub
-from energydash.server.view import seen
+from energydash.server.views import Views
 
 TICK_S = 0.1
-_STATUS_EVERY_TICKS = 10
-_QUEUE = 64
-_REMEMBERED_TICKS = 100
-_SNAPSHOTS_KEPT = 32
+"""How long what arrives is gathered before it is sent."""
 
-Texts = tuple[str, ...]
+STALLED_S = 20.0
+"""A reader that takes nothing for so long is hung up on."""
+
+BEHIND_S = 120.0
+"""A reader that does not catch up for so long is hung up on."""
+
+MAX_VIEWS = 1000
+"""Different filters in use at once."""
+
+_STATUS_EVERY_TICKS = 10
+# So many sockets are written to before others on the loop get their turn.
+_AT_ONCE = 256
+
+
+class Outlet(Protocol):
+    """The way to one reader. It takes bytes at any time, but while it is congested it had better not be given any."""
+
+    @property
+    def congested(self) -> bool:
+        """Whether the reader is slow to take what it was given."""
+        ...
+
+    @property
+    def buffered(self) -> int:
+        """The bytes that the reader has not taken yet."""
+        ...
+
+    def put(self, *chunks: bytes) -> None:
+        """Take whole frames."""
+        ...
+
+    def abort(self) -> None:
+        """Hang up at once."""
+        ...
 
 
 class Client:
-    """One reader: its wish and a bounded queue of frames.
+    """One reader: how it reads, what it wants, and how far it has come."""
 
-    When the queue is full all of it is dropped, and a fresh snapshot takes its place: a slow reader sees fewer
-    moments, but never a wrong one.
-    """
+    __slots__ = (
+        "behind_since",
+        "form",
+        "fresh",
+        "moved_at",
+        "outlet",
+        "sent",
+        "unread",
+        "wish",
+    )
 
-    def __init__(self) -> None:
-        self.wish = schema.Subscribe()
-        self._frames: deque[str] = deque()
-        self._ready = asyncio.Event()
-        self.behind = False
+    def __init__(self, outlet: Outlet, form: Form, wish: schema.Subscribe) -> None:
+        self.outlet = outlet
+        self.form = form
+        self.wish = wish
+        # The newest tick that it was sent.
+        self.sent = -1
+        # Whether it is due a snapshot rather than what it missed.
+        self.fresh = False
+        self.behind_since: float | None = None
+        # How much it had not taken when that last changed.
+        self.unread = 0
+        self.moved_at = 0.0
 
-    def put(self, frames: Iterable[str]) -> None:
-        """Queue frames, or note that the reader must start afresh."""
-        if self.behind:
-            return
-        self._frames.extend(frames)
-        if len(self._frames) > _QUEUE:
-            self._frames.clear()
-            self.behind = True
-        self._ready.set()
 
-    def restart(self, frames: Iterable[str]) -> None:
-        """Replace what is queued by a snapshot."""
-        self._frames.clear()
-        self._frames.extend(frames)
-        self.behind = False
-        self._ready.set()
+class Figures(msgspec.Struct):
+    """What the fan-out has done so far."""
 
-    async def next(self) -> str | None:
-        """Wait for a frame; None asks for `restart`."""
-        while not self._frames:
-            if self.behind:
-                return None
-            self._ready.clear()
-            await self._ready.wait()
-        return self._frames.popleft()
+    ticks: int = 0
+    ticks_late: int = 0
+    bytes_sent: int = 0
+    joins: int = 0
+    resumed: int = 0
+    folded: int = 0
+    closed: Counter[str] = msgspec.field(default_factory=Counter)
+    delays: Delays = msgspec.field(default_factory=Delays)
 
 
 class Fanout:
@@ -63,55 +100,111 @@ class Fanout:
 
     def __init__(self, hub: Hub) -> None:
         self.hub = hub
+        self.views = Views(hub)
         self.clients: set[Client] = set()
-        self.ticks_late = 0
-        self._recent: deque[tuple[int, Sequence[schema.ServerFrame]]] = deque(
-            maxlen=_REMEMBERED_TICKS
-        )
-        self._snapshots: dict[schema.Subscribe, tuple[tuple[int, int], Texts]] = {}
+        self.figures = Figures()
+        self._wishes: Counter[schema.Subscribe] = Counter()
         self._status: schema.Status | None = None
 
-    def join(self, client: Client) -> None:
-        """Take a client in and queue its snapshot: nothing falls between the two."""
+    # --- one reader ---
+
+    def has_room(self, wish: schema.Subscribe) -> bool:
+        """Whether one more view can be made."""
+        return wish in self._wishes or len(self._wishes) < MAX_VIEWS
+
+    def join(self, client: Client, resume: schema.Resume | None = None) -> None:
+        """Take a client in and send what it begins with: nothing falls between that and what comes after."""
         self.clients.add(client)
-        client.put((self._text(self._hello()), *self.snapshot(client.wish)))
+        self._wishes[client.wish] += 1
+        self.figures.joins += 1
+        hello = schema.Hello(
+            protocol=schema.PROTOCOL,
+            stream=self.hub.stream,
+            version=__version__,
+            seq=self.hub.seq,
+            tick_ms=round(TICK_S * 1000),
+        )
+        self._send(client, framed(hello, client.form))
+        self._begin(client, resume)
 
     def leave(self, client: Client) -> None:
         """Let a client go."""
-        self.clients.discard(client)
+        if client in self.clients:
+            self.clients.remove(client)
+            self._forget(client.wish)
 
     def resubscribe(self, client: Client, wish: schema.Subscribe) -> None:
         """Give a client another view, beginning with its snapshot."""
+        self._wishes[wish] += 1
+        self._forget(client.wish)
         client.wish = wish
-        client.restart(self.snapshot(wish))
+        self._begin(client)
 
-    def resume(self, client: Client, seq: int) -> None:
-        """Give what came after `seq`, or a snapshot where that is no longer (or not yet) known."""
-        known = self._recent[0][0] - 1 if self._recent else self.hub.seq
-        if known <= seq <= self.hub.seq:
-            missed = [f for number, frames in self._recent if number > seq for f in frames]
-            client.restart((*self._texts(missed, client.wish), self._text(self.status())))
+    def resume(self, client: Client, resume: schema.Resume) -> None:
+        """Give what came after a tick, or a snapshot where that is not known."""
+        self._begin(client, resume)
+
+    def answer(self, client: Client) -> None:
+        """Tell one client how things are; one that does not read hears it once it does."""
+        if client.outlet.congested:
+            self._falls_behind(client)
         else:
-            client.restart(self.snapshot(client.wish))
+            self._send(client, framed(self.status(), client.form))
 
-    def snapshot(self, wish: schema.Subscribe) -> Texts:
-        """Give the whole of a view, encoded once for each change."""
-        hub = self.hub
-        # The tick counts too: it makes sums anew that a snapshot before it took as they were.
-        moment = (hub.version, hub.seq)
-        cached = self._snapshots.get(wish)
-        if cached is None or cached[0] != moment:
-            whole = (hub.initial_data(), hub.initial_market(), hub.initial_charts())
-            cached = (moment, self._texts(whole, wish))
-            if len(self._snapshots) >= _SNAPSHOTS_KEPT:
-                self._snapshots.clear()
-            self._snapshots[wish] = cached
-        # The status is always the present one: it changes without any record.
-        return (*cached[1], self._text(self.status()))
+    def refuse(self, client: Client, code: str, detail: str) -> None:
+        """Tell one client why it is being hung up on."""
+        self.figures.closed[code] += 1
+        self._send(client, framed(schema.ErrorFrame(code=code, detail=detail), client.form))
+
+    def drained(self, client: Client) -> None:
+        """Bring a reader up to date that reads again: what it missed is folded into the newest state."""
+        if client.behind_since is None or client not in self.clients:
+            return
+        client.behind_since = None
+        if client.fresh:
+            self._begin(client)
+            return
+        self.figures.folded += 1
+        missed = self.views.folded(client.sent, client.wish, client.form)
+        self._catch_up(client, missed)
 
     def status(self) -> schema.Status:
         """Give the road's state."""
         return self.hub.status(len(self.clients))
+
+    def _begin(self, client: Client, resume: schema.Resume | None = None) -> None:
+        if client.outlet.congested:
+            client.fresh = True
+            self._falls_behind(client)
+            return
+        client.fresh = False
+        missed = self.views.missed(resume, client.wish, client.form) if resume else None
+        if missed is None:
+            self._catch_up(client, *self.views.snapshot(client.wish, client.form))
+        else:
+            self.figures.resumed += 1
+            self._catch_up(client, missed)
+
+    def _catch_up(self, client: Client, *missed: bytes) -> None:
+        # The status is always the present one: it changes without any record.
+        self._send(client, *missed, framed(self.status(), client.form))
+        client.sent = self.hub.seq
+
+    def _falls_behind(self, client: Client) -> None:
+        if client.behind_since is None:
+            client.behind_since = client.moved_at = time.monotonic()
+            client.unread = client.outlet.buffered
+
+    def _send(self, client: Client, *chunks: bytes) -> None:
+        self.figures.bytes_sent += sum(map(len, chunks))
+        client.outlet.put(*chunks)
+
+    def _forget(self, wish: schema.Subscribe) -> None:
+        self._wishes[wish] -= 1
+        if not self._wishes[wish]:
+            del self._wishes[wish]
+
+    # --- all of them ---
 
     async def run(self) -> None:
         """Tick until cancelled, on an absolute clock."""
@@ -120,45 +213,72 @@ class Fanout:
         for number in itertools.count(1):
             due += TICK_S
             if loop.time() > due:
-                self.ticks_late += 1
+                self.figures.ticks_late += 1
                 due = loop.time()
             await asyncio.sleep(due - loop.time())
-            self.tick(with_status=number % _STATUS_EVERY_TICKS == 0)
+            with_status = number % _STATUS_EVERY_TICKS == 0
+            for _ in self._deliver(with_status=with_status):
+                await asyncio.sleep(0)
+            if with_status:
+                self._hang_up_on_stalled(time.monotonic())
 
     def tick(self, *, with_status: bool) -> None:
         """Send what changed, each distinct view encoded once."""
+        for _ in self._deliver(with_status=with_status):
+            pass
+
+    def _deliver(self, *, with_status: bool) -> Iterator[None]:
+        """Send what changed, with a pause after every so many clients."""
+        since = self.hub.arrived_since_tick()
         frames = self.hub.tick()
+        seq = self.hub.seq
+        self.figures.ticks += 1
         if frames:
-            self._recent.append((self.hub.seq, frames))
+            self.views.remember(frames)
         status = self.status()
-        before = self._status
-        if with_status or before is None or _road(before) != _road(status):
+        if with_status or self._status is None or _road(self._status) != _road(status):
             frames = [*frames, status]
             self._status = status
         if not frames:
             return
-        views: dict[schema.Subscribe, Texts] = {}
-        for client in self.clients:
-            texts = views.get(client.wish)
-            if texts is None:
-                texts = views[client.wish] = self._texts(frames, client.wish)
-            client.put(texts)
+        made: dict[tuple[schema.Subscribe, Form], bytes] = {}
+        for number, client in enumerate(list(self.clients), 1):
+            self._hand(client, seq, frames, made)
+            if number % _AT_ONCE == 0:
+                yield
+        if since is not None:
+            self.figures.delays.add((self.hub.now() - since).total_seconds())
 
-    def _texts(self, frames: Iterable[schema.ServerFrame], wish: schema.Subscribe) -> Texts:
-        views = (seen(frame, wish, self.hub.info) for frame in frames)
-        return tuple(self._text(view) for view in views if view is not None)
+    def _hand(
+        self,
+        client: Client,
+        seq: int,
+        frames: list[schema.ServerFrame],
+        made: dict[tuple[schema.Subscribe, Form], bytes],
+    ) -> None:
+        if client not in self.clients:
+            return
+        if client.outlet.congested or client.behind_since is not None:
+            self._falls_behind(client)
+            return
+        view = (client.wish, client.form)
+        data = made.get(view)
+        if data is None:
+            data = made[view] = self.views.of(frames, client.wish, client.form)
+        if data:
+            self._send(client, data)
+        client.sent = seq
 
-    def _text(self, frame: schema.ServerFrame) -> str:
-        return schema.encode(frame).decode()
-
-    def _hello(self) -> schema.Hello:
-        return schema.Hello(
-            protocol=schema.PROTOCOL,
-            stream=self.hub.stream,
-            version=__version__,
-            seq=self.hub.seq,
-            tick_ms=round(TICK_S * 1000),
-        )
+    def _hang_up_on_stalled(self, now: float) -> None:
+        for client in list(self.clients):
+            if client.behind_since is None:
+                continue
+            if client.outlet.buffered < client.unread:
+                client.moved_at = now
+            client.unread = client.outlet.buffered
+            if now - client.moved_at > STALLED_S or now - client.behind_since > BEHIND_S:
+                self.figures.closed["stalled"] += 1
+                client.outlet.abort()
 
 
 def _road(status: schema.Status) -> tuple[str, str, str]:

@@ -6,11 +6,14 @@ interval: a late or revised value replaces the earlier one, whatever the order o
 
 import secrets
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
+from msgspec.structs import replace
+
 from energydash import nem, schema
-from energydash.server.aggregates import Totals, series, totals
+from energydash.server.aggregates import Plan, Totals, series
+from energydash.server.history import FullError, History, MarketKey, ordered
 
 _STALE_LEAST_S = 15.0
 _STALE_UNKNOWN_S = 60.0
@@ -18,7 +21,6 @@ _STALE_INTERVALS = 3
 # Sums of at most this many intervals a tick: a day's backlog must not hold the loop.
 _INTERVALS_A_TICK = 40
 
-MarketKey = tuple[str, str, str | None]
 _Timed = schema.FacilityRecord | schema.MarketRecord
 
 
@@ -27,18 +29,18 @@ def _wall() -> datetime:
 
 
 class Hub:
-    """Takes records (as a `Sink`), gives snapshots and, once a tick, what changed since the last."""
+    """Takes records (as a `Sink`), gives snapshots and, once a tick, what changed since the last.
+
+    `stream` names the numbering of its ticks, `seq` is the newest tick's number. `changes` counts what changed in each channel,
+    also between ticks: an answer made at the same counts is still good.
+    """
 
     def __init__(
         self, history: timedelta = timedelta(hours=24), clock: Callable[[], datetime] = _wall
     ) -> None:
-        self._history = history
         self._clock = clock
-        # A reader that resumes with a number from before a restart must find it too old: at fewer than
-        # a thousand ticks a second, no earlier hub has come as far as this one begins.
-        self.seq = int(clock().timestamp() * 1000)
         self.stream = secrets.token_hex(8)
-        self.version = 0
+        self.seq = 0
         self.changes: Counter[schema.Channel] = Counter()
         self.info: dict[str, schema.FacilityInfo] = {}
         self.source = ""
@@ -47,68 +49,69 @@ class Hub:
         self.counts: Counter[tuple[str, str]] = Counter()
         self.newest: dict[str, schema.FacilityRecord] = {}
         self.newest_market: dict[MarketKey, schema.MarketRecord] = {}
-        self.event_time: datetime | None = None
         self.last_record_at: datetime | None = None
+        self.waiting_since: datetime | None = None
         self._stale_after_s = _STALE_UNKNOWN_S
-        self._cells: dict[datetime, dict[str, schema.FacilityRecord]] = {}
-        self._market_cells: dict[datetime, dict[MarketKey, float | None]] = {}
+        self._history = History(history)
+        self._plan = Plan({}, self._history)
         self._sums: dict[datetime, dict[str, Totals]] = {}
+        # What changed since the last tick, and at which tick what last changed.
         self._changed: set[str] = set()
         self._changed_market: set[MarketKey] = set()
         self._changed_times: set[datetime] = set()
         self._catalogue_changed = False
+        self._stamps: dict[str, int] = {}
+        self._market_stamps: dict[MarketKey, int] = {}
+        self._time_stamps: dict[datetime, int] = {}
+        self._catalogue_stamp = 0
+
+    @property
+    def event_time(self) -> datetime | None:
+        """The newest interval."""
+        return self._history.newest
 
     # --- what arrives ---
 
     def catalogue(self, catalogue: schema.Catalogue) -> None:
         """Take what the codes stand for; sums made without it are made again."""
-        self.info = {facility.code: facility for facility in catalogue.facilities}
-        self.source = catalogue.source
-        self.simulated = catalogue.simulated
-        if catalogue.speed:
-            interval_s = nem.INTERVAL.total_seconds() / catalogue.speed
-            self._stale_after_s = max(_STALE_LEAST_S, _STALE_INTERVALS * interval_s)
-        else:
-            self._stale_after_s = _STALE_LEAST_S
-        self._changed_times |= self._cells.keys() | self._market_cells.keys()
+        self._stale_after_s = _stale_after_s(catalogue.speed)
+        info = {facility.code: facility for facility in catalogue.facilities}
+        told = (info, catalogue.source, catalogue.simulated)
+        if told == (self.info, self.source, self.simulated):
+            return
+        self.info, self.source, self.simulated = told
+        self._plan = Plan(self.info, self._history)
+        self._changed_times |= self._history.rows.keys()
         self._catalogue_changed = True
-        self.version += 1
         self.changes.update(("facilities", "charts"))
 
     def facilities(self, records: list[schema.FacilityRecord]) -> None:
         """Take values of facilities, in any order."""
         self._arrived("facility", records)
         for record in records:
-            known = self.newest.get(record.facility_id)
-            if _is_news(record, known):
-                self.newest[record.facility_id] = record
-                self._changed.add(record.facility_id)
-                self.changes["facilities"] += 1
-            if self._is_too_old(record.event_time):
-                continue
-            cell = self._cells.setdefault(record.event_time, {})
-            if cell.get(record.facility_id) != record:
-                cell[record.facility_id] = record
-                self._changed_times.add(record.event_time)
-                self.changes.update(("facilities", "charts"))
+            self._take(record, _nem_time(record.event_time))
 
     def market(self, records: list[schema.MarketRecord]) -> None:
         """Take values of the market, in any order."""
         self._arrived("market", records)
         for record in records:
-            key = (record.network_code, record.metric, record.network_region)
-            known = self.newest_market.get(key)
-            if _is_news(record, known):
-                self.newest_market[key] = record
-                self._changed_market.add(key)
-                self.changes["market"] += 1
-            if self._is_too_old(record.event_time):
-                continue
-            cell = self._market_cells.setdefault(record.event_time, {})
-            if key not in cell or cell[key] != record.value:
-                cell[key] = record.value
-                self._changed_times.add(record.event_time)
-                self.changes.update(("market", "charts"))
+            self._take_market(record, _nem_time(record.event_time))
+
+    def past(
+        self, stations: Iterable[schema.FacilityRecord], market: Iterable[schema.MarketRecord]
+    ) -> None:
+        """Take from elsewhere what the broker has not said: values up to the newest interval, where there are none."""
+        for record in stations:
+            moment = _nem_time(record.event_time)
+            if self._is_past(moment) and not self._history.has(moment, record.facility_id):
+                self._take(record, moment)
+                self.counts["facility", "from_history"] += 1
+        for value in market:
+            moment = _nem_time(value.event_time)
+            row = self._history.rows.get(moment)
+            if self._is_past(moment) and (row is None or _key(value) not in row.market):
+                self._take_market(value, moment)
+                self.counts["market", "from_history"] += 1
 
     def broker_state(self, *, connected: bool) -> None:
         """Take note that the broker came or went."""
@@ -119,53 +122,97 @@ class Hub:
         self.counts[kind, cause] += 1
 
     def _arrived(self, kind: str, records: Sequence[_Timed]) -> None:
+        now = self._clock()
         self.counts[kind, "taken"] += len(records)
-        self.last_record_at = self._clock()
-        self.version += 1
+        self.last_record_at = now
+        self.waiting_since = self.waiting_since or now
         # First, so that what is too old does not depend on how the records were split.
-        self._advance(record.event_time for record in records)
+        newest = max((record.event_time for record in records), default=None)
+        if newest is not None:
+            self._history.advance(_nem_time(newest))
 
-    def _is_too_old(self, moment: datetime) -> bool:
-        return self.event_time is not None and moment <= self.event_time - self._history
-
-    def _advance(self, moments: Iterable[datetime]) -> None:
-        newest = max(moments, default=None)
-        if newest is None or (self.event_time is not None and newest <= self.event_time):
+    def _take(self, record: schema.FacilityRecord, moment: datetime) -> None:
+        code = record.facility_id
+        try:
+            column = self._history.column(code)
+            revised = self._history.put(record, moment, column)
+        except FullError:
+            self.counts["facility", "too_many"] += 1
             return
-        self.event_time = newest
-        for kept in (self._cells, self._market_cells, self._sums):
-            for moment in [m for m in kept if self._is_too_old(m)]:
-                del kept[moment]
-        self._changed_times = {m for m in self._changed_times if not self._is_too_old(m)}
+        if revised:
+            self._changed_times.add(moment)
+            self.changes.update(("facilities", "charts"))
+        if _is_news(record, self.newest.get(code)):
+            self.newest[code] = _at(record, moment)
+            self._changed.add(code)
+            self.changes["facilities"] += 1
+
+    def _take_market(self, record: schema.MarketRecord, moment: datetime) -> None:
+        key = _key(record)
+        try:
+            self._history.know(key)
+        except FullError:
+            self.counts["market", "too_many"] += 1
+            return
+        if self._history.put_market(record, moment, key):
+            self._changed_times.add(moment)
+            self.changes.update(("market", "charts"))
+        if _is_news(record, self.newest_market.get(key)):
+            self.newest_market[key] = _at(record, moment)
+            self._changed_market.add(key)
+            self.changes["market"] += 1
+
+    def _forget(self) -> None:
+        """Let go of the intervals that the history keeps no longer."""
+        kept = self._history.rows.keys()
+        self._changed_times &= kept
+        for moment in self._time_stamps.keys() - kept:
+            del self._time_stamps[moment]
+        for moment in self._sums.keys() - kept:
+            del self._sums[moment]
+
+    def _is_past(self, moment: datetime) -> bool:
+        return self.event_time is not None and moment <= self.event_time
 
     # --- what goes out ---
 
     def tick(self) -> list[schema.ServerFrame]:
         """Give the frames that say what changed since the last tick; they share one new `seq`."""
+        self._forget()
         times = sorted(self._changed_times, reverse=True)[:_INTERVALS_A_TICK]
         if not (times or self._changed or self._changed_market or self._catalogue_changed):
             return []
+        self.seq += 1
         self._sum(times)
         self._changed_times.difference_update(times)
-        self.seq += 1
-        frames: list[schema.ServerFrame] = []
+        self._time_stamps.update(dict.fromkeys(times, self.seq))
+        self._stamps.update(dict.fromkeys(self._changed, self.seq))
+        self._market_stamps.update(dict.fromkeys(self._changed_market, self.seq))
         if self._catalogue_changed:
+            self._catalogue_stamp = self.seq
+        self._changed, self._changed_market = set(), set()
+        self._catalogue_changed = False
+        return self.since(self.seq - 1)
+
+    def since(self, seq: int) -> list[schema.ServerFrame]:
+        """Give the frames that bring a reader who knows all up to a tick to the newest one, in one step."""
+        frames: list[schema.ServerFrame] = []
+        codes = [code for code, stamp in self._stamps.items() if stamp > seq]
+        if self._catalogue_stamp > seq:
             frames.append(self.initial_data())
-        elif self._changed:
-            frames.append(
-                schema.FacilityUpdate(seq=self.seq, values=self._values(self._changed))
-            )
-        if self._changed_market:
-            changed = tuple(self.newest_market[key] for key in _ordered(self._changed_market))
-            frames.append(schema.MarketUpdate(seq=self.seq, values=changed))
+        elif codes:
+            frames.append(schema.FacilityUpdate(seq=self.seq, values=self._values(codes)))
+        keys = [key for key, stamp in self._market_stamps.items() if stamp > seq]
+        if keys:
+            values = tuple(self.newest_market[key] for key in ordered(keys))
+            frames.append(schema.MarketUpdate(seq=self.seq, values=values))
+        times = sorted(moment for moment, stamp in self._time_stamps.items() if stamp > seq)
         if times:
-            times.sort()
             frames.append(
                 schema.ChartsUpdate(
                     seq=self.seq, times=tuple(times), scopes=self._scopes(times)
                 )
             )
-        self._changed, self._changed_market, self._catalogue_changed = set(), set(), False
         return frames
 
     def initial_data(self) -> schema.InitialData:
@@ -180,12 +227,13 @@ class Hub:
 
     def initial_market(self) -> schema.InitialMarketData:
         """Give the newest value of the whole market."""
-        values = tuple(self.newest_market[key] for key in _ordered(self.newest_market))
+        values = tuple(self.newest_market[key] for key in ordered(self.newest_market))
         return schema.InitialMarketData(seq=self.seq, values=values)
 
     def initial_charts(self) -> schema.InitialCharts:
         """Give the history kept, oldest first; sums that wait for a tick are made now."""
-        self._sum(m for m in self._changed_times if m not in self._sums)
+        self._forget()
+        self._sum(self._changed_times)
         times = sorted(self._sums)
         return schema.InitialCharts(
             seq=self.seq, times=tuple(times), scopes=self._scopes(times)
@@ -202,30 +250,27 @@ class Hub:
             simulated=self.simulated,
             event_time=self.event_time,
             last_record_at=self.last_record_at,
-            reporting=len(self._cells.get(self.event_time, ())) if self.event_time else 0,
+            reporting=self._history.reporting(self.event_time),
             facilities=len(self.info),
             clients=clients,
         )
 
     def facility_history(self, code: str) -> schema.FacilityValues:
         """Give every value kept of one facility, oldest first."""
-        records = [self._cells[m][code] for m in sorted(self._cells) if code in self._cells[m]]
-        return _columns(records)
+        return self._history.facility(code)
 
     def market_history(self, network: str, metric: str) -> tuple[schema.MarketRecord, ...]:
         """Give every value kept of one metric of a network and its regions, oldest first."""
-        return tuple(
-            schema.MarketRecord(
-                network_code=key[0],
-                metric=key[1],
-                network_region=key[2],
-                event_time=m,
-                value=self._market_cells[m][key],
-            )
-            for m in sorted(self._market_cells)
-            for key in _ordered(self._market_cells[m])
-            if key[:2] == (network, metric)
-        )
+        return self._history.market(network, metric)
+
+    def now(self) -> datetime:
+        """Give the hub's clock."""
+        return self._clock()
+
+    def arrived_since_tick(self) -> datetime | None:
+        """Give when the first record came that no tick has sent yet, and begin anew."""
+        since, self.waiting_since = self.waiting_since, None
+        return since
 
     def _publisher_state(self) -> str:
         if self.last_record_at is None:
@@ -237,36 +282,26 @@ class Hub:
         return _columns([self.newest[code] for code in sorted(codes)])
 
     def _scopes(self, times: list[datetime]) -> tuple[schema.ScopeSeries, ...]:
-        rows = [self._sums[moment] for moment in times]
-        return tuple(series(scope, rows) for scope in sorted({s for row in rows for s in row}))
+        rows: list[Mapping[str, Totals]] = [self._sums[moment] for moment in times]
+        expected = self._planned().expected(self.info, self._history)
+        scopes = sorted({scope for row in rows for scope in row})
+        return tuple(series(scope, expected.get(scope, 0), rows) for scope in scopes)
 
     def _sum(self, times: Iterable[datetime]) -> None:
+        plan = self._planned()
         for moment in times:
-            self._sums[moment] = self._totals(moment)
+            self._sums[moment] = plan.totals(self._history.rows[moment])
 
-    def _totals(self, moment: datetime) -> dict[str, Totals]:
-        members: dict[str, list[tuple[schema.FacilityRecord, str]]] = {}
-        for code, record in self._cells.get(moment, {}).items():
-            info = self.info.get(code)
-            if info is None:
-                continue
-            for scope in {info.network, info.region}:
-                members.setdefault(scope, []).append((record, info.fueltech))
-        market: dict[str, dict[str, float | None]] = {}
-        values = self._market_cells.get(moment, {})
-        # In order, because a network and its only region can have the same name.
-        for network, metric, region in _ordered(values):
-            value = values[network, metric, region]
-            market.setdefault(region or network, {})[metric] = value
-        return {
-            scope: totals(
-                # The order of arrival must not show in a sum of floats.
-                sorted(members.get(scope, ()), key=lambda pair: pair[0].facility_id),
-                market.get(scope, {}).get("demand"),
-                market.get(scope, {}).get("price"),
-            )
-            for scope in members.keys() | market.keys()
-        }
+    def _planned(self) -> Plan:
+        if not self._plan.fits(self._history):
+            self._plan = Plan(self.info, self._history)
+        return self._plan
+
+
+def _stale_after_s(speed: float | None) -> float:
+    if not speed:
+        return _STALE_LEAST_S
+    return max(_STALE_LEAST_S, _STALE_INTERVALS * nem.INTERVAL.total_seconds() / speed)
 
 
 def _is_news(record: _Timed, known: _Timed | None) -> bool:
@@ -274,8 +309,18 @@ def _is_news(record: _Timed, known: _Timed | None) -> bool:
     return known is None or (record.event_time >= known.event_time and record != known)
 
 
-def _ordered(keys: Iterable[MarketKey]) -> list[MarketKey]:
-    return sorted(keys, key=lambda key: (key[0], key[1], key[2] or ""))
+def _nem_time(moment: datetime) -> datetime:
+    """Give the moment in NEM time: who came first must not decide how a time is written."""
+    return moment.astimezone(nem.NEM_ZONE)
+
+
+def _at[T: _Timed](record: T, moment: datetime) -> T:
+    same = record.event_time.utcoffset() == moment.utcoffset()
+    return record if same else replace(record, event_time=moment)
+
+
+def _key(record: schema.MarketRecord) -> MarketKey:
+    return record.network_code, record.metric, record.network_region
 
 
 def _columns(records: list[schema.FacilityRecord]) -> schema.FacilityValues:

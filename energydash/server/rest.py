@@ -197,7 +197,7 @@ def _server_handlers(fanout: Fanout) -> list[HTTPRouteHandler]:
         gauges = [
             f"energydash_clients {len(fanout.clients)}",
             f"energydash_broker_connected {int(hub.connected)}",
-            f"energydash_ticks_late_total {fanout.ticks_late}",
+            f"energydash_ticks_late_total {fanout.figures.ticks_late}",
             f"energydash_seq {hub.seq}",
         ]
         return "\n".join([*records, *gauges, ""])

@@ -8,6 +8,8 @@ from energydash import nem, schema
 
 Facts = Mapping[str, schema.FacilityInfo]
 
+_ALL = schema.Filter()
+
 _CHANNEL: dict[type, str] = {
     schema.InitialData: "facilities",
     schema.FacilityUpdate: "facilities",
@@ -28,7 +30,7 @@ def seen(
     channel = _CHANNEL.get(type(frame))
     if channel is not None and channel not in wish.channels:
         return None
-    if not (wish.filter.regions or wish.filter.fuels):
+    if wish.filter == _ALL:
         return frame
     return _filtered(frame, wish.filter, info)
 
@@ -60,6 +62,8 @@ def _filtered(
 def _wanted(facility: schema.FacilityInfo, what: schema.Filter) -> bool:
     if what.regions and facility.region not in what.regions:
         return False
+    if what.facilities and facility.code not in what.facilities:
+        return False
     return not what.fuels or nem.fueltech(facility.fueltech).group in what.fuels
 
 
@@ -89,7 +93,7 @@ def _market(
 ) -> tuple[schema.MarketRecord, ...]:
     if not what.regions:
         return values
-    return tuple(v for v in values if v.network_region in what.regions)
+    return tuple(v for v in values if (v.network_region or v.network_code) in what.regions)
 
 
 def _scopes(

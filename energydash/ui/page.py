@@ -67,7 +67,7 @@ async def serve(settings: UiSettings, ready: Callable[[], None] = lambda: None) 
         ConfigError: the host is reachable from elsewhere, or the backend's address makes no sense.
         PortInUseError: another program listens on the port.
     """
-    config.check_exposure(settings.host, token=None, insecure=settings.insecure)
+    config.check_exposure(settings.host, guarded=False, insecure=settings.insecure)
     config.check_backend(settings.backend)
     store, audience = Store(), Audience()
     server = _server(settings, store, audience)
