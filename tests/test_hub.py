@@ -1,16 +1,18 @@
 """The hub and its fan-out, without a socket: what they hold and send depends on the records alone."""
 
-import asyncio
 import json
+import time
 from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from wire import JSON, Pipe, text_of, whole
 
 from energydash import nem, schema
 from energydash.server.fanout import Client, Fanout
+from energydash.server.framing import Form
 from energydash.server.hub import Hub
 from energydash.server.view import seen
 
@@ -39,8 +41,9 @@ WISHES = st.builds(
     schema.Subscribe,
     filter=st.builds(
         schema.Filter,
-        regions=st.frozensets(st.sampled_from(["NSW1", "SA1", "VIC1", "TAS1"])),
+        regions=st.frozensets(st.sampled_from(["NSW1", "SA1", "VIC1", "TAS1", "NEM"])),
         fuels=st.frozensets(st.sampled_from(["wind", "battery", "coal_black", "hydro"])),
+        facilities=st.frozensets(st.sampled_from(["FARM", "STORE", "STRANGER"])),
     ),
 )
 
@@ -98,6 +101,7 @@ class Screen:
         self.values = {}
         self.market = {}
         self.charts = {}
+        self.expected = {}
 
     def show(self, *texts: str) -> "Screen":
         for text in texts:
@@ -120,13 +124,16 @@ class Screen:
                 self.market |= by_key(frame.values)
             case schema.InitialCharts():
                 self.charts = chart_rows(frame)
+                self.expected = {scope.scope: scope.expected for scope in frame.scopes}
             case schema.ChartsUpdate():
                 self.charts |= chart_rows(frame)
+                self.expected |= {scope.scope: scope.expected for scope in frame.scopes}
 
     def known(self, hub: Hub):
         """All but what is older than the history, or empty: a reader may keep that or not."""
         charts = {m: r for m, r in self.charts.items() if r and m > hub.event_time - HISTORY}
-        return self.facilities, self.values, self.market, charts
+        expected = {scope: count for scope, count in self.expected.items() if count}
+        return self.facilities, self.values, self.market, charts, expected
 
 
 def rows(values: schema.FacilityValues):
@@ -153,7 +160,7 @@ def chart_rows(frame):
             row = {
                 name: getattr(scope, name)[index]
                 for name in schema.ScopeSeries.__struct_fields__
-                if name not in {"scope", "fuel"} and getattr(scope, name)
+                if name not in {"scope", "expected", "fuel"} and getattr(scope, name)
             }
             row |= {f"fuel {group}": column[index] for group, column in scope.fuel.items()}
             there = {name: value for name, value in row.items() if value is not None}
@@ -163,23 +170,29 @@ def chart_rows(frame):
 
 
 def fresh(fanout: Fanout, wish: schema.Subscribe = EVERYTHING) -> Screen:
-    return Screen().show(*fanout.snapshot(wish))
+    return Screen().show(*whole(fanout, wish))
 
 
-async def read(client: Client, fanout: Fanout, limit: int = 10_000) -> list[str]:
-    """Take what is queued, as the WebSocket's writer does."""
-    taken: list[str] = []
-    try:
-        async with asyncio.timeout(0):
-            while len(taken) < limit:
-                text = await client.next()
-                if text is None:
-                    client.restart(fanout.snapshot(client.wish))
-                else:
-                    taken.append(text)
-    except TimeoutError:
-        pass
-    return taken
+def newcomer(
+    fanout: Fanout, wish=EVERYTHING, resume=None, form=JSON, room: int = 1 << 60
+) -> Client:
+    client = Client(Pipe(room), form, wish)
+    fanout.join(client, resume)
+    return client
+
+
+def read(client: Client, fanout: Fanout, limit: int = 10_000) -> list[str]:
+    """Take what is there, as a reader does; a transport says when there is room again."""
+    taken: list[bytes] = []
+    while len(taken) < limit:
+        was_congested = client.outlet.congested
+        frames = client.outlet.take(1)
+        if not frames:
+            break
+        taken += frames
+        if was_congested and not client.outlet.congested:
+            fanout.drained(client)
+    return [text_of(frame) for frame in taken]
 
 
 def kinds(texts):
@@ -354,32 +367,32 @@ def test_a_filtered_view_is_the_filter_applied_to_the_whole(data, wish):
     records = data.draw(histories())
     hub = Hub(HISTORY)
     fanout = Fanout(hub)
-    client = Client()
-    fanout.join(client)
+    client = newcomer(fanout)
     fanout.resubscribe(client, wish)
     texts = []
+    for each in data.draw(deliveries(records)):
+        deliver(hub, [each])
+        fanout.tick(with_status=False)
+        texts += read(client, fanout)
 
-    async def follow():
-        for each in data.draw(deliveries(records)):
-            deliver(hub, [each])
-            fanout.tick(with_status=False)
-            texts.extend(await read(client, fanout))
-
-    asyncio.run(follow())
-    facilities, values, market, charts = fresh(fanout).known(hub)
-    regions, fuels = wish.filter.regions, wish.filter.fuels
+    facilities, values, market, charts, expected = fresh(fanout).known(hub)
+    regions, fuels, codes = wish.filter.regions, wish.filter.fuels, wish.filter.facilities
     stations = {
         code: facility
         for code, facility in facilities.items()
         if (not regions or facility.region in regions)
         and (not fuels or nem.fueltech(facility.fueltech).group in fuels)
+        and (not codes or code in codes)
     }
     narrowed = Screen()
     narrowed.facilities = stations
-    if regions or fuels:
+    narrowed.expected = {s: n for s, n in expected.items() if not regions or s in regions}
+    if regions or fuels or codes:
         values = {code: row for code, row in values.items() if code in stations}
     narrowed.values = values
-    narrowed.market = {k: v for k, v in market.items() if not regions or k[2] in regions}
+    narrowed.market = {
+        k: v for k, v in market.items() if not regions or (k[2] or k[0]) in regions
+    }
     narrowed.charts = {
         moment: {
             scope: {
@@ -402,8 +415,8 @@ def test_a_filtered_view_is_the_filter_applied_to_the_whole(data, wish):
 
 def test_a_reader_of_one_channel_hears_of_no_other():
     fanout = Fanout(hub_with(power("FARM", 0, 1.0), price(0, 50.0)))
-    texts = fanout.snapshot(schema.Subscribe(channels=frozenset({"market"})))
-    assert kinds(texts) == ["initial_market_data", "status"]
+    client = newcomer(fanout, schema.Subscribe(channels=frozenset({"market"})))
+    assert kinds(read(client, fanout)) == ["hello", "initial_market_data", "status"]
 
 
 def test_an_update_of_which_nothing_is_left_is_not_sent():
@@ -416,86 +429,112 @@ def test_an_update_of_which_nothing_is_left_is_not_sent():
 class Wanderer:
     """A reader who reads little, goes away and comes back with what it saw last."""
 
-    def __init__(self, fanout: Fanout, wish: schema.Subscribe, data) -> None:
-        self.fanout, self.wish, self.data = fanout, wish, data
+    def __init__(self, fanout: Fanout, wish: schema.Subscribe, room: int, data) -> None:
+        self.fanout, self.wish, self.room, self.data = fanout, wish, room, data
         self.screen = Screen()
-        self.client = self._connect()
-
-    def _connect(self) -> Client:
-        client = Client()
-        self.fanout.join(client)
-        self.fanout.resubscribe(client, self.wish)
-        return client
+        self.client = newcomer(fanout, wish, room=room)
 
     def leave(self) -> None:
         self.fanout.leave(self.client)
 
-    async def read(self, limit: int) -> None:
-        self.screen.show(*await read(self.client, self.fanout, limit))
+    def read(self, limit: int) -> None:
+        self.screen.show(*read(self.client, self.fanout, limit))
 
-    async def come_back(self) -> None:
-        """Connect again; some of the greeting may be out before `resume` is read."""
+    def come_back(self) -> None:
+        """Connect again, and name what was seen last at once, later, or not at all."""
         self.leave()
-        self.client = self._connect()
-        seq = self.screen.seq
-        if seq >= 0 and self.data.draw(st.booleans()):
-            await self.read(self.data.draw(st.integers(0, 4)))
-            self.fanout.resume(self.client, seq)
+        last = schema.Resume(seq=self.screen.seq, stream=self.fanout.hub.stream)
+        match self.data.draw(st.sampled_from(["at once", "later", "never"])):
+            case "at once":
+                self.client = newcomer(self.fanout, self.wish, last, room=self.room)
+            case "later":
+                self.client = newcomer(self.fanout, self.wish, room=self.room)
+                self.read(self.data.draw(st.integers(0, 4)))
+                self.fanout.resume(self.client, last)
+            case "never":
+                self.client = newcomer(self.fanout, self.wish, room=self.room)
 
-    async def act(self) -> None:
+    def act(self) -> None:
         match self.data.draw(st.sampled_from(["tick", "tick", "read", "go", "return", "ask"])):
             case "tick":
                 self.fanout.tick(with_status=self.data.draw(st.booleans()))
             case "read":
-                await self.read(self.data.draw(st.integers(0, 6)))
+                self.read(self.data.draw(st.integers(0, 6)))
             case "go":
                 self.leave()
             case "return":
-                await self.come_back()
+                self.come_back()
             case "ask":
-                self.fanout.snapshot(self.wish)
+                whole(self.fanout, self.wish)
 
 
-@given(st.data(), WISHES)
+@given(st.data(), WISHES, st.sampled_from([0, 500, 1 << 60]))
 @settings(deadline=None)
-def test_a_reader_who_is_slow_or_away_ends_where_the_others_are(data, wish):
-    delivery = data.draw(deliveries(data.draw(histories())))
+def test_a_reader_who_is_slow_or_away_ends_where_the_others_are(data, wish, room):
     hub = Hub(HISTORY)
     fanout = Fanout(hub)
+    quick = Wanderer(fanout, wish, 1 << 60, data)
+    slow = Wanderer(fanout, wish, room, data)
+    for each in data.draw(deliveries(data.draw(histories()))):
+        deliver(hub, [each])
+        quick.read(1000)
+        slow.act()
+    if slow.client not in fanout.clients:
+        slow.come_back()
+    settle_all(fanout)
+    for reader in (quick, slow):
+        reader.read(1000)
 
-    async def play():
-        quick, slow = Wanderer(fanout, wish, data), Wanderer(fanout, wish, data)
-        for each in delivery:
-            deliver(hub, [each])
-            await quick.read(1000)
-            await slow.act()
-        if slow.client not in fanout.clients:
-            await slow.come_back()
+    known = fresh(fanout, wish).known(hub)
+    assert quick.screen.known(hub) == known
+    assert slow.screen.known(hub) == known
+    assert quick.screen.seq == slow.screen.seq == hub.seq
+
+
+def settle_all(fanout: Fanout) -> None:
+    seq = -1
+    while seq != fanout.hub.seq:
+        seq = fanout.hub.seq
         fanout.tick(with_status=True)
-        for reader in (quick, slow):
-            await reader.read(1000)
-        return quick.screen.known(hub), slow.screen.known(hub)
-
-    first, second = asyncio.run(play())
-    assert first == fresh(fanout, wish).known(hub)
-    assert second == first
 
 
-async def test_a_reader_who_stops_reading_starts_afresh_and_holds_a_bounded_queue():
+def test_what_a_slow_reader_missed_is_folded_into_one_step():
     hub = hub_with()
     fanout = Fanout(hub)
-    slow = Client()
-    fanout.join(slow)
+    slow = newcomer(fanout, room=400)
+    held = slow.outlet.buffered
     for index in range(500):
-        hub.facilities([power("FARM", 0, float(index))])
-        fanout.tick(with_status=False)
-    texts = await read(slow, fanout)
+        hub.facilities([power("FARM", 0, float(index)), power("COAL", index % 3, 1.0)])
+        hub.market([price(0, float(index))])
+        fanout.tick(with_status=index % 10 == 0)
+    assert slow.outlet.buffered == held
+    texts = read(slow, fanout)
 
-    assert kinds(texts) == ["initial_data", "initial_market_data", "initial_charts", "status"]
-    assert Screen().show(*texts).values["FARM"][1] == 499.0
+    beginning = ["hello", "initial_data", "initial_market_data", "initial_charts", "status"]
+    folded = ["facility_update", "market_update", "charts_update", "status"]
+    assert kinds(texts) == beginning + folded
+    assert Screen().show(*texts).known(hub) == fresh(fanout).known(hub)
+    assert fanout.figures.folded == 1
 
 
-async def test_resume_gives_what_was_missed_and_no_more():
+def test_a_reader_who_takes_nothing_is_hung_up_on_and_a_slow_one_is_not():
+    hub = hub_with()
+    fanout = Fanout(hub)
+    deaf, slow, fine = newcomer(fanout, room=400), newcomer(fanout, room=400), newcomer(fanout)
+    hub.facilities([power("FARM", 0, 1.0)])
+    fanout.tick(with_status=True)
+    now = time.monotonic()
+    for seconds in range(1, 26, 4):
+        slow.outlet.data.pop()
+        fanout.hang_up_on_stalled(now + seconds)
+
+    assert (deaf.outlet.aborted, slow.outlet.aborted, fine.outlet.aborted) == (True, False, False)  # fmt: skip
+    assert fanout.figures.closed == {"stalled": 1}
+    fanout.hang_up_on_stalled(now + 121)
+    assert slow.outlet.aborted
+
+
+def test_resume_gives_what_was_missed_and_no_more():
     hub = hub_with(power("FARM", 0, 1.0))
     fanout = Fanout(hub)
     fanout.tick(with_status=False)
@@ -503,66 +542,70 @@ async def test_resume_gives_what_was_missed_and_no_more():
     for value in (2.0, 3.0, 4.0):
         hub.facilities([power("FARM", 1, value)])
         fanout.tick(with_status=False)
-    client = Client()
-    fanout.resume(client, seq + 1)
-    texts = await read(client, fanout)
+    last = schema.Resume(seq=seq + 1, stream=hub.stream)
+    texts = read(newcomer(fanout, resume=last), fanout)
 
     updates = [json.loads(t) for t in texts if json.loads(t)["type"] == "facility_update"]
     assert [update["values"]["power"] for update in updates] == [[3.0], [4.0]]
     assert not any(kind.startswith("initial") for kind in kinds(texts))
+    assert kinds(texts)[-1] == "status"
 
 
-async def test_resume_after_too_long_gives_a_snapshot():
+def test_resume_after_too_long_gives_a_snapshot():
     hub = hub_with(power("FARM", 0, 1.0))
     fanout = Fanout(hub)
-    seq = hub.seq
-    for index in range(300):
+    last = schema.Resume(seq=hub.seq, stream=hub.stream)
+    for index in range(700):
         hub.facilities([power("FARM", 1, float(index))])
         fanout.tick(with_status=False)
-    client = Client()
-    fanout.resume(client, seq)
 
-    assert "initial_data" in kinds(await read(client, fanout))
+    assert "initial_data" in kinds(read(newcomer(fanout, resume=last), fanout))
 
 
-async def test_a_seq_of_the_server_before_a_restart_gives_a_snapshot():
-    """The new server counts anew: what the old one numbered so is not what the new one does."""
-    clock = iter(datetime(2026, 1, 5, tzinfo=UTC) + timedelta(seconds=s) for s in range(1000))
-    before = Hub(HISTORY, lambda: next(clock))
-    before.catalogue(CATALOGUE)
-    for index in range(3):
-        before.facilities([power("COAL", index, 1.0)])
-        before.tick()
-    after = Hub(HISTORY, lambda: next(clock))
-    fanout = Fanout(after)
-    after.catalogue(CATALOGUE)
-    for index in range(8):
-        after.facilities([power("FARM", index, float(index))])
-        fanout.tick(with_status=False)
-    client = Client()
-    fanout.resume(client, before.seq)
+@pytest.mark.parametrize("stream", ["", "0123456789abcdef"])
+def test_a_seq_that_another_server_counted_gives_a_snapshot(stream):
+    hub = hub_with(power("FARM", 0, 1.0))
+    fanout = Fanout(hub)
+    last = schema.Resume(seq=hub.seq, stream=stream)
 
-    assert "initial_data" in kinds(await read(client, fanout))
+    assert Hub().stream != hub.stream
+    assert "initial_data" in kinds(read(newcomer(fanout, resume=last), fanout))
 
 
-async def test_each_view_is_encoded_once_however_many_ask():
+def test_each_view_is_encoded_once_however_many_ask():
     hub = hub_with(power("FARM", 0, 1.0), price(0, 50.0))
     fanout = Fanout(hub)
-    crowd = [Client() for _ in range(20)]
-    for number, client in enumerate(crowd):
-        fanout.join(client)
-        if number % 2:
-            wish = schema.Subscribe(filter=schema.Filter(regions=frozenset({"NSW1"})))
-            fanout.resubscribe(client, wish)
+    chunks = []
+    narrow = schema.Subscribe(filter=schema.Filter(regions=frozenset({"NSW1"})))
+    forms = [Form(), Form(msgpack=True), Form(window_bits=15)]
+    for number in range(30):
+        client = newcomer(fanout, narrow if number % 2 else EVERYTHING, form=forms[number % 3])
+        # What ends with a status of its own is not shared.
+        client.outlet.put = lambda *more: chunks.extend(more[:3])
+        fanout.resubscribe(client, client.wish)
+    # Three channels of two views in three forms; the very same bytes, not equal ones.
+    assert len(chunks) == 90
+    assert len({id(chunk) for chunk in chunks}) == 18
+    assert fanout.views.made == 18
+
+    chunks.clear()
     hub.facilities([power("FARM", 1, 2.0)])
     fanout.tick(with_status=False)
-    texts = [await read(client, fanout) for client in crowd]
+    assert len(chunks) == 30
+    assert len({id(chunk) for chunk in chunks}) == 6
 
-    for kind in ("initial_data", "initial_charts", "facility_update", "charts_update"):
-        frames = [t for got in texts for t in got if json.loads(t)["type"] == kind]
-        assert len(frames) == 20
-        # The very same text, not an equal one.
-        assert len({id(frame) for frame in frames}) == 2
+
+@pytest.mark.parametrize("form", [Form(msgpack=True), Form(window_bits=15), Form(msgpack=True, window_bits=9)])  # fmt: skip
+def test_every_form_says_the_same(form):
+    records = [power("FARM", i, 1.0 + i) for i in range(12)] + [price(i, 50.0) for i in range(12)]  # fmt: skip
+    fanout = Fanout(hub_with(*records))
+    packed = b"".join(fanout.views.snapshot(EVERYTHING, form))
+
+    assert [json.loads(t) for t in whole(fanout, EVERYTHING, form)] == [
+        json.loads(t) for t in whole(fanout, EVERYTHING)
+    ]
+    if form.window_bits:
+        assert len(packed) < 0.6 * len(b"".join(fanout.views.snapshot(EVERYTHING, Form())))
 
 
 def test_who_asks_after_a_tick_gets_what_the_tick_told():
@@ -570,10 +613,10 @@ def test_who_asks_after_a_tick_gets_what_the_tick_told():
     hub = hub_with(power("FARM", 0, 1.0))
     fanout = Fanout(hub)
     hub.facilities([power("FARM", 0, 7.0)])
-    fanout.snapshot(EVERYTHING)
+    whole(fanout, EVERYTHING)
     fanout.tick(with_status=False)
 
-    late = fresh(fanout)
+    late = Screen().show(*read(newcomer(fanout), fanout))
     assert late.charts[at(0)]["NSW1"]["generation"] == 7.0
     assert late.seq == hub.seq
 
@@ -582,10 +625,60 @@ def test_a_newcomer_hears_that_the_broker_is_gone():
     hub = hub_with()
     fanout = Fanout(hub)
     hub.broker_state(connected=True)
-    fanout.snapshot(EVERYTHING)
+    newcomer(fanout)
     hub.broker_state(connected=False)
 
-    assert json.loads(fanout.snapshot(EVERYTHING)[-1])["broker"] == "disconnected"
+    assert json.loads(read(newcomer(fanout), fanout)[-1])["broker"] == "disconnected"
+
+
+def test_what_is_known_is_bounded_whatever_arrives():
+    hub = hub_with()
+    strangers = [power(f"X{n}", 0, 1.0, by_fuel={"wind": 1.0, "gas_ocgt": 2.0, "hydro": 3.0}) for n in range(3000)]  # fmt: skip
+    hub.facilities(strangers)
+    hub.market([schema.MarketRecord(network_code="NEM", metric=f"m{n}", event_time=at(0), value=1.0) for n in range(800)])  # fmt: skip
+    odd = [at(0) + timedelta(seconds=s) for s in range(1, 400)]
+    hub.facilities([schema.FacilityRecord(event_time=t, facility_id="X1", power=1.0, emissions=None) for t in odd])  # fmt: skip
+    settle(hub)
+
+    assert hub.counts["facility", "too_many"] > 900
+    assert hub.counts["market", "too_many"] == 300
+    assert len(hub.newest) <= 2000
+    assert len(hub.initial_charts().times) <= 64
+    assert hub.initial_charts().times[-1] == odd[-1]
+
+
+def test_how_many_of_how_many_report_is_said_for_each_scope():
+    hub = hub_with(power("FARM", 0, 1.0), power("HYBRID", 0, 2.0), power("FARM", 1, 1.0), power("COAL", 1, None))  # fmt: skip
+    scopes = {scope.scope: scope for scope in hub.initial_charts().scopes}
+    assert (scopes["NSW1"].reporting, scopes["NSW1"].expected) == ((2, 1), 2)
+    assert (scopes["NEM"].reporting, scopes["NEM"].expected) == ((2, 1), 2)
+    assert scopes["VIC1"].expected == 0
+    # An hour later nobody expects the one that has not been heard of since.
+    hub.facilities([power("FARM", 12, 1.0)])
+    settle(hub)
+    assert {s.scope: s.expected for s in hub.initial_charts().scopes}["NSW1"] == 1
+
+
+def test_the_past_fills_gaps_and_touches_nothing_else():
+    hub = hub_with(power("FARM", 5, 50.0), price(5, 10.0))
+    heard, event_time = hub.last_record_at, hub.event_time
+    hub.past(
+        [power("FARM", 4, 4.0), power("FARM", 5, 99.0), power("COAL", 5, 7.0), power("FARM", 6, 6.0)],
+        [price(4, 1.0), price(5, 99.0), price(6, 2.0)],
+    )  # fmt: skip
+    settle(hub)
+
+    assert hub.facility_history("FARM").power == (4.0, 50.0)
+    assert hub.facility_history("COAL").power == (7.0,)
+    assert [v.value for v in hub.market_history("NEM", "price")] == [1.0, 10.0]
+    assert (hub.newest["FARM"].power, hub.newest["COAL"].power) == (50.0, 7.0)
+    assert (hub.last_record_at, hub.event_time) == (heard, event_time)
+
+
+def test_times_are_written_the_same_whoever_said_them_first():
+    utc = msgspec.structs.replace(power("FARM", 0, 1.0), event_time=at(0).astimezone(UTC))
+    texts = {schema.encode(hub_with(*records).initial_charts().times) for records in ([utc], [power("FARM", 0, 1.0)])}  # fmt: skip
+    assert texts == {b'["2026-01-05T12:00:00+10:00"]'}
 
 
 def test_a_corrected_value_replaces_the_earlier_one_everywhere():

@@ -220,7 +220,7 @@ class Fanout:
             for _ in self._deliver(with_status=with_status):
                 await asyncio.sleep(0)
             if with_status:
-                self._hang_up_on_stalled(time.monotonic())
+                self.hang_up_on_stalled(time.monotonic())
 
     def tick(self, *, with_status: bool) -> None:
         """Send what changed, each distinct view encoded once."""
@@ -269,7 +269,8 @@ class Fanout:
             self._send(client, data)
         client.sent = seq
 
-    def _hang_up_on_stalled(self, now: float) -> None:
+    def hang_up_on_stalled(self, now: float) -> None:
+        """End with the readers that take nothing, or too little for too long; `now` is that of the monotonic clock."""
         for client in list(self.clients):
             if client.behind_since is None:
                 continue
@@ -278,6 +279,7 @@ class Fanout:
             client.unread = client.outlet.buffered
             if now - client.moved_at > STALLED_S or now - client.behind_since > BEHIND_S:
                 self.figures.closed["stalled"] += 1
+                self.leave(client)
                 client.outlet.abort()
 
 

@@ -284,7 +284,8 @@ class Hub:
     def _scopes(self, times: list[datetime]) -> tuple[schema.ScopeSeries, ...]:
         rows: list[Mapping[str, Totals]] = [self._sums[moment] for moment in times]
         expected = self._planned().expected(self.info, self._history)
-        scopes = sorted({scope for row in rows for scope in row})
+        # Also those of which nothing came in these intervals: what is expected of them may have changed.
+        scopes = sorted({scope for row in rows for scope in row} | expected.keys())
         return tuple(series(scope, expected.get(scope, 0), rows) for scope in scopes)
 
     def _sum(self, times: Iterable[datetime]) -> None:
