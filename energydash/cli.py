@@ -236,19 +236,18 @@ def serve(
     broker: opt.BrokerUrl = opt.BROKER,
     broker_host: opt.BrokerHost = None,
     broker_port: opt.BrokerPort = None,
-    host: Annotated[str, opt.option("--host", "Address to listen on.")] = "127.0.0.1",
+    host: opt.Host = "127.0.0.1",
     port: Annotated[int, opt.option("--port", "Port to listen on.")] = 8000,
     token: opt.Tokens = None,
-    allow_origin: Annotated[
-        list[str] | None,
-        opt.option("--allow-origin", "Web origin whose pages may connect; may be repeated."),
-    ] = None,
+    allow_origin: opt.AllowOrigin = None,
     insecure: opt.Insecure = False,
     facility_topic: opt.FacilityTopic = config.FACILITY_TOPIC,
     market_topic: opt.MarketTopic = config.MARKET_TOPIC,
-    history_hours: Annotated[
-        float, opt.option("--history-hours", "Hours of event time kept for charts.", min=1)
-    ] = 24.0,
+    history_hours: opt.HistoryHours = 24.0,
+    history: opt.History = None,
+    max_connections: opt.MaxConnections = 10_000,
+    connections_per_address: opt.ConnectionsPerAddress = 256,
+    requests_per_address: opt.RequestsPerAddress = 100.0,
     data_dir: opt.DataDir = opt.DATA,
     log_level: opt.LogLevel = "INFO",
     quiet: opt.Quiet = False,
@@ -261,6 +260,8 @@ def serve(
         broker=opt.broker_at(broker, broker_host, broker_port), host=host, port=port,
         facility_topic=facility_topic, market_topic=market_topic, tokens=config.parse_tokens(token or ()),
         allow_origin=tuple(allow_origin or ()), insecure=insecure, history_hours=history_hours,
+        history_dir=history, max_connections=max_connections,
+        connections_per_address=connections_per_address, requests_per_address=requests_per_address,
     )  # fmt: skip
     from energydash.server import app as server
 
@@ -273,12 +274,10 @@ def ui(
     backend: Annotated[
         str, opt.option("--backend", "WebSocket of the server.")
     ] = "ws://127.0.0.1:8000/ws/realtime",
-    host: Annotated[str, opt.option("--host", "Address to listen on.")] = "127.0.0.1",
+    host: opt.Host = "127.0.0.1",
     port: Annotated[int, opt.option("--port", "Port to listen on.")] = 8050,
     token: opt.Token = None,
-    open_browser: Annotated[
-        bool, opt.option("--open/--no-open", "Open the page in a browser.")
-    ] = True,
+    open_browser: opt.Open = True,
     insecure: opt.Insecure = False,
     tiles: Annotated[
         str | None, opt.option("--tiles", "URL template of a street map to draw beneath.")
@@ -292,7 +291,7 @@ def ui(
     """Show the live dashboard."""
     _begin("ui", log_level, debug=debug)
     settings = config.UiSettings(
-        backend=backend, host=host, port=port, token=opt.secret(token),
+        backend=backend, host=host, port=port, token=opt.shown_token(token),
         open_browser=open_browser, insecure=insecure, tiles=tiles,
     )  # fmt: skip
     from energydash.ui import page
@@ -315,9 +314,7 @@ def up(
     port: Annotated[int, opt.option("--port", "Port of the dashboard.")] = 8050,
     server_port: Annotated[int, opt.option("--server-port", "Port of the server.")] = 8000,
     token: opt.Token = None,
-    open_browser: Annotated[
-        bool, opt.option("--open/--no-open", "Open the page in a browser.")
-    ] = True,
+    open_browser: opt.Open = True,
     insecure: opt.Insecure = False,
     seed: opt.Seed = 1,
     log_level: opt.LogLevel = "INFO",

@@ -67,6 +67,30 @@ Tokens = Annotated[
     ),
 ]
 Insecure = Annotated[bool, option("--insecure", "Allow other machines in without a token.")]
+Host = Annotated[str, option("--host", "Address to listen on.")]
+Open = Annotated[bool, option("--open/--no-open", "Open the page in a browser.")]
+AllowOrigin = Annotated[
+    list[str] | None,
+    option("--allow-origin", "Web origin whose pages may connect; may be repeated."),
+]
+HistoryHours = Annotated[
+    float, option("--history-hours", "Hours of event time kept for charts.", min=1, max=168)
+]
+History = Annotated[
+    Path | None,
+    option("--history", "Tables (data/csv_output) that know the hours before the start."),
+]
+MaxConnections = Annotated[
+    int, option("--max-connections", "Connections open at once; 0: any number.", min=0)
+]
+ConnectionsPerAddress = Annotated[
+    int,
+    option("--connections-per-address", "The same from one address; 0: any number.", min=0),
+]
+RequestsPerAddress = Annotated[
+    float,
+    option("--requests-per-address", "Requests a second from one address; 0: any.", min=0),
+]
 Source = Annotated[
     SourceName, option("--source", "Where data comes from; auto: the API if a key is set.")
 ]
@@ -111,6 +135,12 @@ BROKER = "mqtt://127.0.0.1:1883"
 def secret(text: str | None) -> config.Secret | None:
     """Give the text as a secret; an empty one is none."""
     return config.Secret(text) if text else None
+
+
+def shown_token(text: str | None) -> config.Secret | None:
+    """Give the secret to show to a server, of what it may have been given too: the first of several, without its name."""
+    tokens = config.parse_tokens((text or "").split())
+    return tokens[0].secret if tokens else None
 
 
 def broker_at(url: str, host: str | None, port: int | None) -> config.Broker:

@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -94,11 +94,17 @@ def only_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
 
 
 class Part:
-    """One supervised child process; started again with back-off when it dies."""
+    """One supervised child process; started again with back-off when it dies.
 
-    def __init__(self, name: str, arguments: Arguments) -> None:
+    `environment` is for secrets: what stands among a process's arguments, everybody on the machine can read.
+    """
+
+    def __init__(
+        self, name: str, arguments: Arguments, environment: Mapping[str, str] | None = None
+    ) -> None:
         self.name = name
         self.arguments = arguments
+        self.environment = environment or {}
         self.process: asyncio.subprocess.Process | None = None
         self.last_words = ""
 
@@ -110,7 +116,7 @@ class Part:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
-            env={**os.environ, **_NOT_INHERITED, SUPERVISED: "1"},
+            env={**os.environ, **_NOT_INHERITED, **self.environment, SUPERVISED: "1"},
             # A Ctrl-C on the terminal reaches us alone: we stop the parts, in order.
             start_new_session=True,
         )

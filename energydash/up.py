@@ -177,7 +177,7 @@ def _publish_arguments(plan: Plan) -> list[str]:
 def _serve_arguments(plan: Plan) -> list[str]:
     return _command(
         "serve", plan, "--broker", plan.broker_url, "--host", _LOOPBACK,
-        "--port", str(plan.settings.server_port),
+        "--port", str(plan.settings.server_port), "--history", str(plan.folder / "csv_output"),
     )  # fmt: skip
 
 
@@ -323,8 +323,9 @@ async def run(settings: UpSettings) -> None:
             broker = Part("broker", lambda: _broker_arguments(what))
             group.create_task(broker.for_ever(), name="broker")
         group.create_task(publish_when_ready(), name="publish")
-        group.create_task(
-            Part("serve", lambda: _serve_arguments(what)).for_ever(), name="serve"
-        )
-        group.create_task(Part("ui", lambda: _ui_arguments(what)).for_ever(), name="ui")
+        token = {"ENERGYDASH_TOKEN": settings.token.reveal()} if settings.token else None
+        serve = Part("serve", lambda: _serve_arguments(what), token)
+        group.create_task(serve.for_ever(), name="serve")
+        ui = Part("ui", lambda: _ui_arguments(what), token)
+        group.create_task(ui.for_ever(), name="ui")
         group.create_task(_greet(what), name="greet")

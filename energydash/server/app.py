@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import socket
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -14,7 +15,7 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from energydash import __version__, config
 from energydash.config import ServeSettings
 from energydash.errors import PortInUseError
-from energydash.server import rest, ws
+from energydash.server import backfill, rest, ws
 from energydash.server.access import Access
 from energydash.server.door import Config
 from energydash.server.fanout import Fanout
@@ -70,6 +71,15 @@ def listen(host: str, port: int) -> socket.socket:
     return door
 
 
+def _allow_many_sockets() -> None:
+    """Use as many open files as this user may have: each client is one."""
+    if sys.platform != "win32":
+        import resource  # noqa: PLC0415 (Windows has neither it nor such a limit)
+
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 class _Server(uvicorn.Server):
     """Uvicorn without its own signal handlers: whoever runs us decides when we end."""
 
@@ -112,7 +122,9 @@ async def serve(settings: ServeSettings, ready: Callable[[], None] = lambda: Non
     config.check_exposure(
         settings.host, guarded=bool(settings.tokens), insecure=settings.insecure
     )
-    fanout = Fanout(Hub(timedelta(hours=settings.history_hours)))
+    _allow_many_sockets()
+    length = timedelta(hours=settings.history_hours)
+    fanout = Fanout(Hub(length))
     doorkeeper = Doorkeeper(
         Limits(
             connections=settings.max_connections,
@@ -135,3 +147,7 @@ async def serve(settings: ServeSettings, ready: Callable[[], None] = lambda: Non
                 name="subscriber",
             )
             group.create_task(run(create_app(settings, fanout), door, doorkeeper), name="http")
+            if settings.history_dir is not None:
+                group.create_task(
+                    backfill.run(fanout.hub, settings.history_dir, length), name="backfill"
+                )

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable
+from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import msgspec
 from tornado.httpclient import HTTPClientError, HTTPRequest
@@ -22,6 +23,7 @@ _PAUSES_S = (0.2, 0.5, 1.0, 2.0, 4.0)
 _MAX_FRAME_BYTES = 32 * 1024 * 1024
 _UNAUTHORISED = (401, 403)
 _POLICY = 1008
+_ENCODING = "energydash.v1.json"
 
 
 async def run(settings: UiSettings, store: Store, wake: Callable[[], None]) -> None:
@@ -50,7 +52,7 @@ def _reason(exc: Exception) -> str:
 
 
 async def _listen(settings: UiSettings, store: Store, wake: Callable[[], None]) -> None:
-    connection = await _connect(settings)
+    connection = await _connect(settings, store)
     try:
         while True:
             async with asyncio.timeout(_SILENCE_S):
@@ -67,13 +69,23 @@ async def _listen(settings: UiSettings, store: Store, wake: Callable[[], None]) 
         connection.close()
 
 
-async def _connect(settings: UiSettings) -> WebSocketClientConnection:
+def _address(backend: str, store: Store) -> str:
+    """Give the server's address, with what was seen last, so that a short break costs what changed and not a day."""
+    if store.last is None:
+        return backend
+    stream, seq = store.last
+    parts = urlsplit(backend)
+    query = "&".join(filter(None, (parts.query, urlencode({"stream": stream, "seq": seq}))))
+    return urlunsplit(parts._replace(query=query))
+
+
+async def _connect(settings: UiSettings, store: Store) -> WebSocketClientConnection:
     token = settings.token
-    request = HTTPRequest(settings.backend, connect_timeout=_CONNECT_WITHIN_S)
+    request = HTTPRequest(_address(settings.backend, store), connect_timeout=_CONNECT_WITHIN_S)
     async with asyncio.timeout(_CONNECT_WITHIN_S):
         return await websocket_connect(
             request,
-            subprotocols=[f"bearer.{token.reveal()}"] if token else None,
+            subprotocols=[_ENCODING, *([f"bearer.{token.reveal()}"] if token else [])],
             max_message_size=_MAX_FRAME_BYTES,
         )
 

@@ -81,6 +81,8 @@ class Store:
         self.status: schema.Status | None = None
         self.connected = False
         self.ever_connected = False
+        self._stream = ""
+        self.last: tuple[str, int] | None = None
         self._rows: dict[datetime, dict[str, Row]] = {}
         self._row_versions: dict[datetime, int] = {}
 
@@ -104,8 +106,12 @@ class Store:
                 self._take(frame.values)
             case schema.InitialCharts() | schema.ChartsUpdate():
                 self._take_rows(frame.times, frame.scopes)
+            case schema.Hello(stream=stream):
+                self._stream = stream
             case schema.Status():
                 self.status = frame
+                # Only a status tells that all of what has its number has come.
+                self.last = (self._stream, frame.seq)
 
     def _begin(self, frame: schema.InitialData) -> None:
         """Start from a snapshot; a server that came back lost its past, but this store need not."""
