@@ -15,6 +15,7 @@ from energydash.config import Broker, ServeSettings
 from energydash.server import app
 from energydash.server.fanout import Fanout
 from energydash.server.hub import Hub
+from energydash.server.limits import Doorkeeper, Limits
 
 LIMIT_S = 5.0
 
@@ -22,8 +23,9 @@ LIMIT_S = 5.0
 class Live:
     """A running server: its hub to feed, its address to call."""
 
-    def __init__(self, fanout: Fanout, port: int) -> None:
+    def __init__(self, fanout: Fanout, port: int, doorkeeper: Doorkeeper) -> None:
         self.fanout = fanout
+        self.doorkeeper = doorkeeper
         self.hub = fanout.hub
         self.port = port
         self.http = f"http://127.0.0.1:{port}"
@@ -102,15 +104,20 @@ def small_buffers(*sockets: socket.socket) -> None:
 
 
 @asynccontextmanager
-async def serving(*, ticking: bool = True, **options) -> AsyncIterator[Live]:
+async def serving(
+    *, ticking: bool = True, limits: Limits | None = None, **options
+) -> AsyncIterator[Live]:
     """Serve a hub that the test feeds; without `ticking`, the test ticks too."""
     fanout = Fanout(Hub())
+    doorkeeper = Doorkeeper(limits or Limits())
     asgi = app.create_app(ServeSettings(broker=Broker(), **options), fanout)
     with app.listen("127.0.0.1", 0) as door:
         if not ticking:
             small_buffers(door)
-        live = Live(fanout, door.getsockname()[1])
-        live.task = asyncio.create_task(_serve(asgi, door, fanout if ticking else None))
+        live = Live(fanout, door.getsockname()[1], doorkeeper)
+        live.task = asyncio.create_task(
+            _serve(asgi, door, doorkeeper, fanout if ticking else None)
+        )
         try:
             yield live
         finally:
@@ -119,8 +126,8 @@ async def serving(*, ticking: bool = True, **options) -> AsyncIterator[Live]:
                 await live.task
 
 
-async def _serve(asgi, door: socket.socket, fanout: Fanout | None) -> None:
+async def _serve(asgi, door: socket.socket, doorkeeper, fanout: Fanout | None) -> None:
     async with asyncio.TaskGroup() as group:
         if fanout is not None:
             group.create_task(fanout.run())
-        group.create_task(app.run(asgi, door))
+        group.create_task(app.run(asgi, door, doorkeeper))
