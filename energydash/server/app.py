@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 
 _STOP_WITHIN_S = 2
 _BACKLOG = 2048
+_SYSTEM_BUFFER = 128 * 1024
 _PING_EVERY_S = 20.0
 _PONG_WITHIN_S = 40.0
 
@@ -59,6 +60,8 @@ def listen(host: str, port: int) -> socket.socket:
     # Named as TCP, asyncio sends each write at once; else Linux holds small ones back for 40 ms.
     door = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    # Else the system keeps megabytes for a reader that has stopped, all of it old by the time it is read.
+    door.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SYSTEM_BUFFER)
     try:
         door.bind((host, port))
         door.listen(_BACKLOG)
