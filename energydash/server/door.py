@@ -148,6 +148,8 @@ class WebSocketDoor(WebSocketsSansIOProtocol):
         self, config: Config, server_state: ServerState, app_state: dict[str, Any]
     ) -> None:
         super().__init__(config, server_state, app_state)
+        # It pays (tests/benchmarks/bench_hub.py): done once for all who want the same, it makes a full interval's 17 kB a third as long
+        # for 0.07 ms, and 2,000 clients then cost a little less CPU than with plain frames, because less is written to each.
         deflate = ServerPerMessageDeflateFactory(
             server_no_context_takeover=True, client_no_context_takeover=True
         )
