@@ -334,7 +334,7 @@ PublisherState = Literal["live", "stale", "waiting"]
 
 
 class Status(Record, frozen=True, kw_only=True, tag="status"):
-    """How the road behind the server is; sent on change, each second or two, and as the answer to `ping`.
+    """How the road behind the server is; sent on change, each second, and behind each answer.
 
     `broker` is "connected" or "disconnected"; `publisher` is "live", "stale" (silent for longer than
     `stale_after_s`) or "waiting" (nothing came yet). `last_record_at` is wall time, `event_time` the newest

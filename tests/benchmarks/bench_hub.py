@@ -3,7 +3,7 @@
 The others are a plain FastAPI broadcaster, which sends each record to each client as one message, and the bare `websockets`
 library, which broadcasts the same frames as ours. The server has one core and the clients have another. "To glass" is from the
 moment an interval's tick begins, before anything is encoded, until a client has read the last byte of the interval's last frame. An
-interval changes every one of 500 facilities. It needs Linux and about three minutes, and ends by itself. FastAPI is no dependency of
+interval changes every one of 500 facilities. It needs Linux, two cores and about three minutes, and ends by itself. FastAPI is no dependency of
 ours: `python -m pip install fastapi`, else its row is left out.
 """
 

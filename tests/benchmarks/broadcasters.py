@@ -111,7 +111,7 @@ type Feed = Callable[[int], None]
 async def hub_server(
     door: socket.socket, began: Sequence[float], mqtt: int | None
 ) -> AsyncIterator[tuple[Feed, Hub]]:
-    """Ours, as `energydash serve` runs it; with a broker's port, also fed as there."""
+    """Ours, as `energydash serve` runs it, but for its limits on one address; with a broker's port, also fed as there."""
     fanout = Fanout(filled())
     mark(fanout.hub, began)
     keeper = Doorkeeper(Limits(connections=0, connections_per_address=0, requests_per_address=0))  # fmt: skip
