@@ -16,7 +16,7 @@ from energydash.server import app
 CORE = 1
 
 _REQUEST = (
-    "GET /ws/realtime HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "GET /ws/realtime%s HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n%s\r\n"
 )
 _DEFLATE = "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; client_no_context_takeover\r\n"
@@ -107,12 +107,15 @@ class Crowd:
         for number, _ in self._poll.poll(0.01):
             self._glasses[number].read()
 
-    def join(self, count: int, stalled: int, at_once: int, *, deflate: bool) -> float:
-        """Let so many come, so many at once, and some that will never read; give the seconds until all had their snapshot."""
-        request = (_REQUEST % (_DEFLATE if deflate else "")).encode()
+    def join(self, count: int, stalled: int, at_once: int, kind: str) -> float:
+        """Let so many come, so many at once, and some that will never read; give the seconds until all had their snapshot.
+
+        A kind of them offers to inflate ("deflated"), another has a filter each of its own ("own filters").
+        """
         began = time.monotonic()
         for first in range(0, count, at_once):
-            new = [self._come(request) for _ in range(min(at_once, count - first))]
+            last = min(first + at_once, count)
+            new = [self._come(_request(kind, number)) for number in range(first, last)]
             glasses = {sock.fileno(): Glass(sock, self.arrived) for sock in new}
             self._glasses |= glasses
             for number in glasses:
@@ -122,7 +125,7 @@ class Crowd:
                 self.read()
         seconds = time.monotonic() - began
         for _ in range(stalled):
-            self._come(request, buffer=4096)
+            self._come(_request(kind, 0), buffer=4096)
         return seconds
 
     def begin(self) -> None:
@@ -150,6 +153,16 @@ class Crowd:
         return sock
 
 
+def _request(kind: str, number: int) -> bytes:
+    query = ""
+    if kind == "own filters":
+        # Some twenty stations of all, and always others.
+        query = f"?facilities=X{number}," + ",".join(
+            f"STATION{(number + n * 23) % 500}" for n in range(20)
+        )
+    return (_REQUEST % (query, _DEFLATE if kind == "deflated" else "")).encode()
+
+
 def attend(port: int, parent: Connection) -> None:
     """Be the clients' process, until told to stop."""
     os.sched_setaffinity(0, {CORE})
@@ -161,8 +174,8 @@ def attend(port: int, parent: Connection) -> None:
         if not parent.poll():
             continue
         match parent.recv():
-            case ("join", count, stalled, at_once, deflate):
-                parent.send(crowd.join(count, stalled, at_once, deflate=deflate))
+            case ("join", *given):
+                parent.send(crowd.join(*given))
             case "begin":
                 parent.send(crowd.begin())
             case "arrived":
