@@ -329,8 +329,12 @@ class ChartsUpdate(Record, frozen=True, kw_only=True, tag="charts_update"):
     scopes: tuple[ScopeSeries, ...]
 
 
+BrokerState = Literal["connected", "disconnected"]
+PublisherState = Literal["live", "stale", "waiting"]
+
+
 class Status(Record, frozen=True, kw_only=True, tag="status"):
-    """How the road behind the server is; sent on change, each second or two, and as the answer to `ping`.
+    """How the road behind the server is; sent on change, each second, and behind each answer.
 
     `broker` is "connected" or "disconnected"; `publisher` is "live", "stale" (silent for longer than
     `stale_after_s`) or "waiting" (nothing came yet). `last_record_at` is wall time, `event_time` the newest
@@ -338,8 +342,8 @@ class Status(Record, frozen=True, kw_only=True, tag="status"):
     """
 
     seq: int
-    broker: str
-    publisher: str
+    broker: BrokerState
+    publisher: PublisherState
     stale_after_s: float
     source: str = ""
     simulated: bool = False
@@ -350,10 +354,15 @@ class Status(Record, frozen=True, kw_only=True, tag="status"):
     clients: int = 0
 
 
-class ErrorFrame(Record, frozen=True, kw_only=True, tag="error"):
-    """Why the server did not do what a client asked; `code` is for programs, `detail` for people."""
+ErrorCode = Literal[
+    "malformed", "too_large", "too_frequent", "unknown_filter", "too_many_views"
+]
 
-    code: str
+
+class ErrorFrame(Record, frozen=True, kw_only=True, tag="error"):
+    """Why the server did not do what a client asked, just before it closes; `code` is for programs, `detail` for people."""
+
+    code: ErrorCode
     detail: str
 
 

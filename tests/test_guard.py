@@ -172,8 +172,8 @@ async def test_an_answer_that_nobody_takes_is_hung_up_on(monkeypatch):
 
 
 async def test_a_client_that_has_died_without_a_word_is_hung_up_on(monkeypatch):
-    monkeypatch.setattr(app, "_PING_EVERY_S", 0.2)
-    monkeypatch.setattr(app, "_PONG_WITHIN_S", 0.3)
+    monkeypatch.setattr(app, "PING_EVERY_S", 0.2)
+    monkeypatch.setattr(app, "PONG_WITHIN_S", 0.3)
     monkeypatch.setattr(door, "_LINGER_S", 0.2)
     async with serving() as live, line(live) as (_, writer):
         feed(live)

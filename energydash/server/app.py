@@ -15,9 +15,9 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from energydash import __version__, config
 from energydash.config import ServeSettings
 from energydash.errors import PortInUseError
-from energydash.server import backfill, rest, ws
+from energydash.server import asyncapi, backfill, rest, ws
 from energydash.server.access import Access
-from energydash.server.door import Config
+from energydash.server.door import PING_EVERY_S, PONG_WITHIN_S, Config
 from energydash.server.fanout import Fanout
 from energydash.server.hub import Hub
 from energydash.server.limits import Doorkeeper, Limits
@@ -29,8 +29,6 @@ logger = logging.getLogger(__name__)
 _STOP_WITHIN_S = 2
 _BACKLOG = 2048
 _SYSTEM_BUFFER = 128 * 1024
-_PING_EVERY_S = 20.0
-_PONG_WITHIN_S = 40.0
 
 
 def create_app(settings: ServeSettings, fanout: Fanout) -> Litestar:
@@ -42,7 +40,12 @@ def create_app(settings: ServeSettings, fanout: Fanout) -> Litestar:
     for route in guarded:
         route.guards = [access.guard]
     return Litestar(
-        route_handlers=[*rest.public_handlers(fanout), *guarded, ws.handler(fanout, access)],
+        route_handlers=[
+            *rest.public_handlers(fanout),
+            *guarded,
+            ws.handler(fanout, access),
+            asyncapi.handler(settings),
+        ],
         openapi_config=OpenAPIConfig(
             title="energydash", version=__version__, render_plugins=[JsonRenderPlugin()]
         ),
@@ -101,8 +104,8 @@ async def run(app: Litestar, door: socket.socket, doorkeeper: Doorkeeper | None 
             access_log=False,
             lifespan="on",
             ws_max_size=ws.MAX_MESSAGE_BYTES,
-            ws_ping_interval=_PING_EVERY_S,
-            ws_ping_timeout=_PONG_WITHIN_S,
+            ws_ping_interval=PING_EVERY_S,
+            ws_ping_timeout=PONG_WITHIN_S,
             timeout_graceful_shutdown=_STOP_WITHIN_S,
         )
     )

@@ -151,7 +151,7 @@ class Fanout:
         else:
             self._send(client, framed(self.status(), client.form))
 
-    def refuse(self, client: Client, code: str, detail: str) -> None:
+    def refuse(self, client: Client, code: schema.ErrorCode, detail: str) -> None:
         """Tell one client why it is being hung up on."""
         self.figures.closed[code] += 1
         self._send(client, framed(schema.ErrorFrame(code=code, detail=detail), client.form))

@@ -12,9 +12,10 @@ JSON_PROTOCOL = "energydash.v1.json"
 MSGPACK_PROTOCOL = "energydash.v1.msgpack"
 """The subprotocols that a client may offer to choose its encoding."""
 
+# Level 6 would make a day's snapshot of 270 kB a sixth of that instead of a quarter, and hold the loop for 7 ms instead of 1.3.
+_DEFLATE = {"level": 1, "memLevel": 8}
 # Below it the deflated frame is hardly smaller.
 _WORTH_DEFLATING = 256
-_DEFLATE = {"level": 6, "memLevel": 8}
 _MOST_BITS = 15
 
 
@@ -22,7 +23,7 @@ class Form(msgspec.Struct, frozen=True):
     """How a client reads: as MessagePack or as JSON text; deflated with a window of so many bits, or not (None).
 
     Only a deflation that begins afresh with each frame is agreed on: then one compressed frame serves all, and no
-    client costs a compressor's memory.
+    client costs a compressor, nor its memory.
     """
 
     msgpack: bool = False

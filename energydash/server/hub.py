@@ -272,7 +272,7 @@ class Hub:
         since, self.waiting_since = self.waiting_since, None
         return since
 
-    def _publisher_state(self) -> str:
+    def _publisher_state(self) -> schema.PublisherState:
         if self.last_record_at is None:
             return "waiting"
         silent_s = (self._clock() - self.last_record_at).total_seconds()

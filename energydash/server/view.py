@@ -70,10 +70,14 @@ def _wanted(facility: schema.FacilityInfo, what: schema.Filter) -> bool:
 def _rows(
     values: schema.FacilityValues, what: schema.Filter, info: Facts
 ) -> schema.FacilityValues:
+    chosen = what.facilities
     keep = [
         i
         for i, code in enumerate(values.facility_id)
-        if (facts := info.get(code)) is not None and _wanted(facts, what)
+        # First the cheapest question: filters that name stations are many, one for each reader perhaps.
+        if (not chosen or code in chosen)
+        and (facts := info.get(code)) is not None
+        and _wanted(facts, what)
     ]
     kept_times = sorted({values.at[i] for i in keep})
     index = {old: new for new, old in enumerate(kept_times)}

@@ -10,6 +10,7 @@ import msgspec
 from litestar import WebSocket, websocket
 from litestar.exceptions import WebSocketDisconnect
 from litestar.handlers import WebsocketRouteHandler
+from websockets.frames import CloseCode
 
 from energydash import nem, schema
 from energydash.server.access import Access, accepted_protocol
@@ -17,31 +18,29 @@ from energydash.server.door import outlet_of
 from energydash.server.fanout import Client, Fanout
 from energydash.server.framing import MSGPACK_PROTOCOL
 from energydash.server.limits import Bucket
+from energydash.server.refusals import ERRORS
 
 logger = logging.getLogger(__name__)
 
 PATH = "/ws/realtime"
 MAX_MESSAGE_BYTES = 16 * 1024
 
-_CLOSE_WITHIN_S = 5.0
-_POLICY = 1008
-_UNREADABLE = 1007
-_TRY_LATER = 1013
 # A wish may cost a snapshot: seldom in the long run, a few at once.
-_WISHES_A_SECOND = 2.0
-_WISHES_AT_ONCE = 20
+WISHES_A_SECOND = 2.0
+WISHES_AT_ONCE = 20
+
+_CLOSE_WITHIN_S = 5.0
 _decode: Callable[[str], schema.ClientFrame] = schema.decode_client_frame.decode
 _unpack: Callable[[bytes], schema.ClientFrame] = schema.unpack_client_frame.decode
 _LISTS = ("regions", "fuels", "facilities", "channels")
 
 
 class _RefusedError(Exception):
-    """The client asked for what it cannot have; `code` is for programs, `close` the WebSocket's close code."""
+    """The client asked for what it cannot have; `code` is for programs."""
 
-    def __init__(self, code: str, detail: str, close: int = _UNREADABLE) -> None:
+    def __init__(self, code: schema.ErrorCode, detail: str) -> None:
         super().__init__(detail)
         self.code = code
-        self.close = close
 
 
 def handler(fanout: Fanout, access: Access) -> WebsocketRouteHandler:
@@ -50,7 +49,7 @@ def handler(fanout: Fanout, access: Access) -> WebsocketRouteHandler:
     @websocket(PATH)
     async def realtime(socket: WebSocket) -> None:  # type: ignore[type-arg]
         if not access.admits(socket):
-            await socket.close(code=_POLICY)
+            await socket.close(code=CloseCode.POLICY_VIOLATION)
             return
         protocol = accepted_protocol(socket)
         outlet = outlet_of(socket.scope)
@@ -64,7 +63,7 @@ def handler(fanout: Fanout, access: Access) -> WebsocketRouteHandler:
             logger.debug("%s has gone", access.holder(socket))
         except _RefusedError as exc:
             fanout.refuse(client, exc.code, str(exc))
-            await _close(socket, exc.close)
+            await _close(socket, ERRORS[exc.code].closes[0])
         finally:
             outlet.drained = None
             fanout.leave(client)
@@ -78,14 +77,14 @@ async def _attend(socket: "WebSocket[Any, Any, Any]", client: Client, fanout: Fa
     client.wish = _checked(wish, fanout)
     outlet_of(socket.scope).drained = lambda: fanout.drained(client)
     fanout.join(client, resume)
-    wishes = Bucket(_WISHES_A_SECOND, _WISHES_AT_ONCE, time.monotonic())
+    wishes = Bucket(WISHES_A_SECOND, WISHES_AT_ONCE, time.monotonic())
     while True:
         match _frame(await socket.receive(), client):
             case schema.Ping():
                 fanout.answer(client)
             case _ if not wishes.take(time.monotonic()):
                 raise _RefusedError(
-                    "too_frequent", f"more than {_WISHES_A_SECOND:g} wishes a second", _POLICY
+                    "too_frequent", f"more than {WISHES_A_SECOND:g} wishes a second"
                 )
             case schema.Subscribe() as wish:
                 fanout.resubscribe(client, _checked(wish, fanout))
@@ -144,9 +143,7 @@ def _checked(wish: schema.Subscribe, fanout: Fanout) -> schema.Subscribe:
                 f"no {name} {strange[0][:40]}: give some of {', '.join(sorted(known))}",
             )
     if not fanout.has_room(wish):
-        raise _RefusedError(
-            "too_many_views", "too many different filters are in use", _TRY_LATER
-        )
+        raise _RefusedError("too_many_views", "too many different filters are in use")
     return wish
 
 
