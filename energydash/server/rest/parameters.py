@@ -1,5 +1,6 @@
 """What may be asked for in an address: filters, fields, pages, windows of time; checked, or refused with what there is."""
 
+import re
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -98,18 +99,17 @@ def page(
     return Page(limit, offset)
 
 
-_MOMENT = (
-    "this event time; RFC 3339, network time (UTC+10) where it has no offset; write + as %2B"
-)
+_MOMENT = "this event time; RFC 3339, network time (UTC+10) where it has no offset"
 _TIME = {"format": "date-time"}
+_SPACE = re.compile(r"(?<=[0-9]) (?=[0-9]{2}:[0-9]{2}$)")
 
 
 def window(
     start: Annotated[
-        datetime | None, optional(f"From {_MOMENT}", "2026-03-01T00:00:00Z", **_TIME)
+        str | None, optional(f"From {_MOMENT}", "2026-03-01T00:00:00Z", **_TIME)
     ] = None,
     end: Annotated[
-        datetime | None, optional(f"To before {_MOMENT}", "2026-03-02T00:00:00Z", **_TIME)
+        str | None, optional(f"To before {_MOMENT}", "2026-03-02T00:00:00Z", **_TIME)
     ] = None,
     limit: Annotated[
         int,
@@ -120,8 +120,28 @@ def window(
         ),
     ] = MAX_INTERVALS,
 ) -> Window:
-    """Read which window of time is asked for."""
-    return Window(_aware(start), _aware(end), limit)
+    """Read which window of time is asked for.
+
+    Raises:
+        ValidationException: a time is none.
+    """
+    return Window(moment("start", start), moment("end", end), limit)
+
+
+def moment(name: str, text: str | None) -> datetime | None:
+    """Read a time (RFC 3339); one without an offset is the network's.
+
+    Raises:
+        ValidationException: it is none.
+    """
+    if text is None:
+        return None
+    try:
+        # An address writes a space as +, so that a + in it arrives as a space.
+        read = msgspec.convert(_SPACE.sub("+", text), datetime)
+    except msgspec.ValidationError as exc:
+        raise refused(name, "give a time as 2026-03-01T00:00:00+10:00") from exc
+    return read if read.utcoffset() is not None else read.replace(tzinfo=nem.NEM_ZONE)
 
 
 def choices(name: str, text: str | None, known: Iterable[str]) -> tuple[str, ...]:
@@ -147,32 +167,32 @@ def refused(name: str, why: str) -> ValidationException:
 
 
 async def only_known(request: Asked) -> None:
-    """Refuse parameters that the route does not have: a slip of the pen would give something else than was meant.
+    """Refuse what the framework would pass over: parameters that there are not, a second value, `null` for none.
+
+    A slip of the pen would give something else than was meant.
 
     Raises:
         ValidationException: there is one.
     """
-    known = sorted(_names(request.route_handler))
-    for name in request.query_params:
+    known = _parameters(request.route_handler)
+    for name, value in request.query_params.multi_items():
         if name not in known:
-            there = f"give {', '.join(known)}" if known else "there are none here"
+            there = f"give {', '.join(sorted(known))}" if known else "there are none here"
             raise refused(name[:40], f"no such parameter: {there}")
+        if len(request.query_params.getall(name)) > 1:
+            raise refused(name, "given more than once: several words have commas between them")
+        if value.lower() == "null" and str not in known[name].args:
+            raise refused(name, "leave it out instead")
 
 
-def _names(handler: Any) -> set[str]:
+def _parameters(handler: Any) -> dict[str, Any]:
+    """Give the fields of a route that stand in an address's query, those of its dependencies too."""
     given = dict(handler.parsed_fn_signature.parameters)
     for name, dependency in handler.resolve_dependencies().items():
         if given.pop(name, None) is not None:
             given |= dependency.parsed_fn_signature.parameters
     return {
-        kwarg.name or name
+        name: field
         for name, field in given.items()
-        if isinstance(kwarg := field.kwarg_definition, QueryParameter)
+        if isinstance(field.kwarg_definition, QueryParameter)
     }
-
-
-def _aware(moment: datetime | None) -> datetime | None:
-    """Read a time without an offset as the network's."""
-    if moment is None or moment.utcoffset() is not None:
-        return moment
-    return moment.replace(tzinfo=nem.NEM_ZONE)
