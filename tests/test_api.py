@@ -1,8 +1,7 @@
 """The OpenAPI document, and that the server is as it says: Schemathesis asks what the document allows, and what it does not."""
 
-import pytest
 import schemathesis
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import settings
 from schemathesis.checks import positive_data_acceptance
 from schemathesis.config import SchemathesisConfig
 from test_server import CATALOGUE, power, price

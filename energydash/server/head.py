@@ -5,10 +5,10 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 
 def with_head(app: ASGIApp) -> ASGIApp:
-    """Give `app` with HEAD (RFC 9110 section 9.3.2)."""
+    """Give `app` with HEAD (RFC 9110 section 9.3.2), and say so where it says which methods are allowed."""
 
     async def layer(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != ScopeType.HTTP or scope["method"] != "HEAD":
+        if scope["type"] != ScopeType.HTTP or scope["method"] == "GET":
             await app(scope, receive, send)
             return
 
@@ -17,6 +17,17 @@ def with_head(app: ASGIApp) -> ASGIApp:
                 message["body"] = b""
             await send(message)
 
-        await app({**scope, "method": "GET"}, receive, without_body)
+        async def allowing_head(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [
+                    (name, value.replace(b"GET", b"GET, HEAD") if name == b"allow" else value)
+                    for name, value in message["headers"]
+                ]
+            await send(message)
+
+        if scope["method"] == "HEAD":
+            await app({**scope, "method": "GET"}, receive, without_body)
+        else:
+            await app(scope, receive, allowing_head)
 
     return layer

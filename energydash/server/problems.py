@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Any
 
 import msgspec
-from litestar.exceptions import HTTPException, MethodNotAllowedException
+from litestar.exceptions import HTTPException
 from litestar.plugins.problem_details import (
     ProblemDetailsConfig,
     ProblemDetailsException,
@@ -87,16 +87,13 @@ def _of_refusal(error: HTTPException) -> ProblemDetailsException:
     detail = "; ".join(
         f"{f.parameter}: {f.detail}" if f.parameter else f.detail for f in faults
     )
-    said = {k.lower(): v for k, v in (error.headers or {}).items()}
-    if isinstance(error, MethodNotAllowedException) and "GET" in said.get("allow", ""):
-        said["allow"] = said["allow"].replace("GET", "GET, HEAD", 1)
     return _exception(
         problem(
             error.status_code,
             detail or error.detail or HTTPStatus(error.status_code).phrase,
             faults,
         ),
-        said,
+        error.headers or {},
     )
 
 
