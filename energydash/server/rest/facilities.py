@@ -111,13 +111,13 @@ def handlers(desk: Desk) -> list[HTTPRouteHandler]:
         """List facilities by code, with their newest values."""
         infos = hub.info.values()
         wanted = _Filter(
-            regions=choices("region", region, _regions(hub)),
-            fuels=choices("fuel", fuel, [*nem.FUEL_GROUP_BY_ID, *_fueltechs(hub)]),
-            statuses=choices("status", status, sorted({i.status for i in infos})),
-            networks=choices("network", network, sorted({i.network for i in infos})),
+            regions=choices("region", region, partial(_regions, hub)),
+            fuels=choices("fuel", fuel, partial(_fuels, hub)),
+            statuses=choices("status", status, lambda: sorted({i.status for i in infos})),
+            networks=choices("network", network, lambda: sorted({i.network for i in infos})),
             text=(q or "").strip().casefold(),
         )
-        chosen = choices("fields", fields, _FIELDS) or _FIELDS
+        chosen = choices("fields", fields, lambda: _FIELDS) or _FIELDS
         make = partial(_listed, hub, wanted, page, chosen)
         ask = Ask(moment, make, partial(_facility_columns, chosen), "facilities")
         return await desk.answer(request, ask, format)
@@ -132,7 +132,7 @@ def handlers(desk: Desk) -> list[HTTPRouteHandler]:
     ) -> Response[FacilityNow]:
         """Give a facility and its newest value."""
         info = _known(hub, code)
-        chosen = choices("fields", fields, _FIELDS) or _FIELDS
+        chosen = choices("fields", fields, lambda: _FIELDS) or _FIELDS
 
         def make() -> tuple[FacilityNow, Pages]:
             return _now(hub, info, chosen), {}
@@ -162,7 +162,7 @@ def _history_handler(desk: Desk) -> HTTPRouteHandler:
     ) -> Response[FacilityHistory]:
         """Give the values kept of a facility, oldest first, in columns."""
         info = _known(hub, code)
-        chosen = choices("fields", fields, HISTORY_FIELDS) or HISTORY_FIELDS
+        chosen = choices("fields", fields, lambda: HISTORY_FIELDS) or HISTORY_FIELDS
 
         make = partial(_history, hub, info, window, chosen)
         return await desk.answer(
@@ -182,8 +182,9 @@ def _regions(hub: Hub) -> list[str]:
     return sorted(nem.REGION_BY_CODE.keys() | {info.region for info in hub.info.values()})
 
 
-def _fueltechs(hub: Hub) -> list[str]:
-    return sorted(nem.FUELTECHS.keys() | {info.fueltech for info in hub.info.values()})
+def _fuels(hub: Hub) -> list[str]:
+    techs = nem.FUELTECHS.keys() | {info.fueltech for info in hub.info.values()}
+    return [*nem.FUEL_GROUP_BY_ID, *sorted(techs)]
 
 
 def _listed(

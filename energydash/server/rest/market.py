@@ -1,6 +1,6 @@
 """Routes of the market and of the charts."""
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from functools import partial
 from typing import Annotated, Any
 
@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from energydash import schema
 from energydash.files.export import Column, Kind
+from energydash.server.history import MarketKey
 from energydash.server.hub import Hub
 from energydash.server.rest import examples
 from energydash.server.rest.answers import Charts, MarketValues
@@ -68,8 +69,7 @@ def handlers(desk: Desk) -> list[HTTPRouteHandler]:
         format: Format = None,  # noqa: A002 (its name in the address)
     ) -> Response[MarketValues]:
         """Give the newest value of everything in the market."""
-        values = hub.initial_market().values
-        regions = choices("region", region, _regions(values))
+        regions = choices("region", region, lambda: _regions(hub.newest_market))
 
         def make() -> tuple[MarketValues, Pages]:
             kept = _of_regions(hub.initial_market().values, regions)
@@ -96,7 +96,7 @@ def handlers(desk: Desk) -> list[HTTPRouteHandler]:
         keys = [key for key in hub.newest_market if key[:2] == (network, metric)]
         if not keys:
             raise NotFoundException(f"no value of {metric[:40]} in {network[:40]} is kept")
-        regions = choices("region", region, sorted(key[2] or key[0] for key in keys))
+        regions = choices("region", region, lambda: _regions(keys))
         columns = partial(_history_columns, metric)
         make = partial(_history, hub, network, metric, regions, window)
         return await desk.answer(
@@ -126,11 +126,8 @@ def _chart_handler(desk: Desk) -> HTTPRouteHandler:
         format: Format = None,  # noqa: A002 (its name in the address)
     ) -> Response[Charts]:
         """Give the history kept: fuel mix, demand, price and more for each region and network."""
-        infos = hub.info.values()
-        scopes = {s for info in infos for s in (info.region, info.network)}
-        scopes |= {region or network for network, _, region in hub.newest_market}
-        regions = choices("region", region, sorted(scopes))
-        chosen = choices("fields", fields, _CHART_FIELDS) or _CHART_FIELDS
+        regions = choices("region", region, partial(_scopes, hub))
+        chosen = choices("fields", fields, lambda: _CHART_FIELDS) or _CHART_FIELDS
         make = partial(_charts, hub, regions, chosen, window)
         columns = partial(_chart_columns, chosen)
         return await desk.answer(request, Ask(moment, make, columns, "charts"), format)
@@ -138,8 +135,13 @@ def _chart_handler(desk: Desk) -> HTTPRouteHandler:
     return charts
 
 
-def _regions(values: Sequence[schema.MarketRecord]) -> list[str]:
-    return sorted({value.network_region or value.network_code for value in values})
+def _regions(keys: Iterable[MarketKey]) -> list[str]:
+    return sorted({region or network for network, _, region in keys})
+
+
+def _scopes(hub: Hub) -> list[str]:
+    facilities = {s for info in hub.info.values() for s in (info.region, info.network)}
+    return sorted({*facilities, *_regions(hub.newest_market)})
 
 
 def _of_regions(

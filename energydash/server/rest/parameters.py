@@ -2,7 +2,7 @@
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Annotated, Any, get_args
 
@@ -144,7 +144,7 @@ def moment(name: str, text: str | None) -> datetime | None:
     return read if read.utcoffset() is not None else read.replace(tzinfo=nem.NEM_ZONE)
 
 
-def choices(name: str, text: str | None, known: Iterable[str]) -> tuple[str, ...]:
+def choices(name: str, text: str | None, known: Callable[[], Iterable[str]]) -> tuple[str, ...]:
     """Give the words that were given, in the order of what is known; none were given: nothing.
 
     Raises:
@@ -152,7 +152,7 @@ def choices(name: str, text: str | None, known: Iterable[str]) -> tuple[str, ...
     """
     if text is None:
         return ()
-    there = list(dict.fromkeys(known))
+    there = list(dict.fromkeys(known()))
     given = [word.strip() for word in text.split(",")]
     for word in given:
         if word not in there:
