@@ -4,7 +4,9 @@ import asyncio
 import csv
 import io
 import logging
+import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import httpx
 import pyarrow as pa
@@ -31,6 +33,7 @@ from energydash.server.rest.negotiation import (
 )
 from energydash.server.rest.parameters import Page, Window
 
+README = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
 OFFERED = ("json", "csv", "arrow")
 ANSWERS = [
     "/api/facilities",
@@ -557,6 +560,26 @@ async def test_the_document_names_and_exemplifies_each_route():
     example = document["paths"]["/api/facilities"]["get"]["responses"]["200"]["content"]["application/json"]["examples"]["example"]["value"]  # fmt: skip
     assert example["facilities"][0].keys() == set(FacilityNow.__struct_fields__)
     assert "securitySchemes" not in document["components"]
+
+
+async def test_the_readmes_requests_are_answered():
+    requests = re.findall(r"^curl 'http://127.0.0.1:8000(\S+)'(?:.*'(.+): (.+)')?", README, re.MULTILINE)  # fmt: skip
+    async with serving() as live:
+        feed(live)
+        for path, name, value in requests:
+            answer = await live.get(path, headers={name: value} if name else {})
+            assert answer.status_code == 200, path
+    assert len(requests) >= 5
+
+
+async def test_the_readme_lists_each_route_with_its_parameters():
+    async with serving() as live:
+        document = await json_of(live, "/schema/openapi.json")
+    for path, item in document["paths"].items():
+        (row,) = [line for line in README.splitlines() if line.startswith("| `/") and f"`{path}`" in line.split("|")[1]]  # fmt: skip
+        told = set(re.findall(r"`(\w+)`", row.split("|")[3]))
+        there = {p["name"] for p in item["get"].get("parameters", ()) if p["in"] == "query"}
+        assert told == there, path
 
 
 # --- the measures ---
