@@ -23,6 +23,7 @@ from energydash import nem, schema
 from energydash.config import parse_tokens
 from energydash.files import export
 from energydash.files.export import Column
+from energydash.server.kept import Kept
 from energydash.server.problems import NotAcceptableError
 from energydash.server.rest.answers import FacilityNow
 from energydash.server.rest.negotiation import (
@@ -388,6 +389,23 @@ async def test_many_who_ask_at_once_cost_one_answer(monkeypatch):
     assert len(made) == 1
 
 
+@given(
+    st.lists(st.tuples(st.integers(0, 5), st.integers(0, 2), st.integers(1, 60))),
+    st.integers(1, 100),
+    st.integers(1, 4),
+)
+def test_what_is_kept_is_true_bounded_and_the_newest(puts, most_bytes, most):
+    kept = Kept(most_bytes, most)
+    for number, (key, moment, size) in enumerate(puts):
+        kept.put(key, moment, number, size)
+        assert kept.get(key, moment) == number
+        assert kept.get(key, moment + 1) is None
+        newest = {k: (m, n, s) for n, (k, m, s) in enumerate(puts[: number + 1])}
+        there = {k: n for k, (m, n, s) in newest.items() if kept.get(k, m) == n}
+        assert len(there) <= most
+        assert len(there) == 1 or sum(puts[n][2] for n in there.values()) <= most_bytes
+
+
 @pytest.mark.parametrize(
     ("held", "current"),
     [
@@ -406,7 +424,9 @@ async def test_behind_a_token_only_its_holder_may_keep_a_copy():
         kept = await live.get("/api/facilities", headers=headers)
         measured = await live.get("/metrics", headers=headers)
         health = await live.get("/health")
+        described = await live.get("/schema")
 
+    assert described.headers["cache-control"] == "max-age=300"
     assert kept.headers["cache-control"] == "private, no-cache"
     assert measured.headers["cache-control"] == health.headers["cache-control"] == "no-store"
 
