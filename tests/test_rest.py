@@ -117,7 +117,10 @@ async def test_values_are_stale_once_nothing_comes_any_more():
     ("path", "kept"),
     [
         ("/api/facilities/FARM?fields=power,code", {"code", "power"}),
-        ("/api/facilities/FARM/history?fields=power", {"code", "total", "times", "power"}),
+        (
+            "/api/facilities/FARM/history?fields=power",
+            {"total", "times", "at", "facility_id", "power"},
+        ),
     ],
 )
 async def test_only_the_fields_that_were_asked_for_come(path, kept):
@@ -189,7 +192,7 @@ async def test_a_history_gives_the_fuels_of_a_facility_with_several():
         history = await json_of(live, "/api/facilities/FARM/history")
         table = await live.get("/api/facilities/FARM/history?format=csv")
 
-    assert history["by_fuel"] == {
+    assert history["fuels"] == {
         "battery": [None, None, None, -2.0],
         "wind": [None, None, None, 7.0],
     }
@@ -491,7 +494,7 @@ REFUSED = [
     ("/api/facilities?regoin=NSW1", 400, "region"),
     ("/api/facilities?region=NSW1&region=VIC1", 400, "commas"),
     ("/api/facilities/FARM/history?start=yesterday", 400, "2026-03-01T00:00:00+10:00"),
-    ("/api/facilities/FARM/history?fields=colour", 400, "by_fuel"),
+    ("/api/facilities/FARM/history?fields=colour", 400, "fuels"),
     ("/api/charts/snapshot?region=MARS", 400, "NSW1"),
     ("/api/market/NEM/price?region=MARS", 400, "NSW1"),
     ("/api/metadata?x=1", 400, "no such parameter"),

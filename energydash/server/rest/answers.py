@@ -68,22 +68,23 @@ class Facilities(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FacilityHistory(msgspec.Struct, frozen=True, kw_only=True):
-    """What is kept of a facility, oldest first, in columns over `times`; `total` intervals are in the window asked for.
+    """What is kept of a facility, oldest first, in the columns of the WebSocket: row i is `facility_id[i]` at `times[at[i]]`.
 
-    `power` is MW (a load is negative), `by_fuel` the same by fuel technology where there are several, `emissions` t CO2 in the
-    interval, `capacity_factor` power / capacity.
+    `total` intervals are in the window asked for. `power` is MW (a load is negative), `fuels` the same by fuel technology where
+    there are several, `emissions` t CO2 in the interval, `capacity_factor` power / capacity.
     """
 
-    code: str
     total: int
     times: tuple[datetime, ...]
+    at: tuple[int, ...]
+    facility_id: tuple[str, ...]
     power: tuple[float | None, ...] | UnsetType = UNSET
     emissions: tuple[float | None, ...] | UnsetType = UNSET
     capacity_factor: tuple[float | None, ...] | UnsetType = UNSET
-    by_fuel: dict[str, tuple[float | None, ...]] | UnsetType = UNSET
+    fuels: dict[str, tuple[float | None, ...]] | UnsetType = UNSET
 
 
-HISTORY_FIELDS = ("power", "emissions", "capacity_factor", "by_fuel")
+HISTORY_FIELDS = ("power", "emissions", "capacity_factor", "fuels")
 
 
 class MarketValues(msgspec.Struct, frozen=True, kw_only=True):

@@ -107,7 +107,8 @@ class Desk:
                 name = f"{_plain(ask.name)}.{negotiation.EXTENSIONS[form.format]}"
                 headers["content-disposition"] = f'attachment; filename="{name}"'
             made = _Made(body, headers)
-            self._kept.put((address, form), moment, made, len(body))
+            size = len(body) + len(request.url.query)
+            self._kept.put((address, form), moment, made, size)
             return made
 
     def _tag(self, address: Hashable, form: Form, moment: Hashable) -> str:

@@ -49,13 +49,14 @@ FACILITIES = Facilities(
     total=1, offset=0, event_time=_NOON, publisher="live", facilities=(FACILITY,)
 )
 FACILITY_HISTORY = FacilityHistory(
-    code="BAYSW",
     total=2,
     times=_TIMES,
+    at=(0, 1),
+    facility_id=("BAYSW", "BAYSW"),
     power=(1953.6, 1980.0),
     emissions=(146.5, 148.5),
     capacity_factor=(0.74, 0.75),
-    by_fuel={},
+    fuels={},
 )
 
 

@@ -237,15 +237,16 @@ def _history(
         "capacity_factor": lambda: tuple(
             None if factor is None else round(factor, _DIGITS) for factor in factors
         ),
-        "by_fuel": lambda: {
+        "fuels": lambda: {
             fuel: tuple(mix.get(fuel) for mix in mixes)
             for fuel in sorted({fuel for mix in mixes for fuel in mix})
         },
     }
     history = FacilityHistory(
-        code=info.code,
         total=total,
         times=kept.times[first:last],
+        at=kept.at[: last - first],
+        facility_id=kept.facility_id[first:last],
         **{name: columns[name]() for name in fields},
     )
     return history, window.others(kept.times)
@@ -265,14 +266,14 @@ def _facility_columns(fields: tuple[str, ...], listed: Facilities) -> list[Colum
 def _history_columns(history: FacilityHistory) -> list[Column]:
     columns = [
         Column("event_time", "time", history.times),
-        Column("facility_code", "text", [history.code] * len(history.times)),
+        Column("facility_code", "text", history.facility_id),
     ]
     for field in ("power", "emissions", "capacity_factor"):
         values = getattr(history, field)
         if values is not msgspec.UNSET:
             columns.append(Column(*_COLUMNS[field], values))
-    if history.by_fuel is not msgspec.UNSET:
+    if history.fuels is not msgspec.UNSET:
         columns += [
-            Column(f"{fuel}_mw", "number", values) for fuel, values in history.by_fuel.items()
+            Column(f"{fuel}_mw", "number", values) for fuel, values in history.fuels.items()
         ]
     return columns
