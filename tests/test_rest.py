@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
+import msgspec
 import pyarrow as pa
 import pytest
 from hypothesis import given
@@ -212,9 +213,12 @@ async def test_a_history_says_the_same_as_json_csv_and_arrow():
         text = await live.get(path, headers={"Accept": "text/csv"})
         stream = await live.get(path, headers={"Accept": MEDIA_TYPES["arrow"]})
 
+    # Who reads the WebSocket's columns reads these too.
+    columns = msgspec.convert(told, schema.FacilityValues)
     rows = list(csv.DictReader(io.StringIO(text.text)))
     table = pa.ipc.open_stream(stream.content).read_all()
-    assert told["power"] == [100.0, 101.0, 102.0, None]
+    assert told["power"] == [*columns.power] == [100.0, 101.0, 102.0, None]
+    assert [columns.times[i] for i in columns.at] == [at(index) for index in range(4)]
     assert [float(r["power_mw"]) if r["power_mw"] else None for r in rows] == told["power"]
     assert [row["event_time"] for row in rows] == told["times"]
     assert table["power_mw"].to_pylist() == told["power"]
