@@ -283,3 +283,10 @@ def emissions_intensity(emissions_t: float, by_fueltech: dict[str, float]) -> fl
     if total_mw <= 0:
         return None
     return emissions_t / (total_mw * INTERVAL_HOURS)
+
+
+def capacity_factor(power_mw: float | None, capacity_mw: float | None) -> float | None:
+    """Give power / registered capacity, negative for a load; None where either is unknown or there is no capacity."""
+    if power_mw is None or not capacity_mw or capacity_mw < 0:
+        return None
+    return power_mw / capacity_mw

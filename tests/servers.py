@@ -110,7 +110,7 @@ async def serving(
     """Serve a hub that the test feeds; without `ticking`, the test ticks too."""
     fanout = Fanout(Hub())
     doorkeeper = Doorkeeper(limits or Limits())
-    asgi = app.create_app(ServeSettings(broker=Broker(), **options), fanout)
+    asgi = app.create_app(ServeSettings(broker=Broker(), **options), fanout, doorkeeper)
     with app.listen("127.0.0.1", 0) as door:
         if not ticking:
             small_buffers(door)

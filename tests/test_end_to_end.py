@@ -220,7 +220,7 @@ async def compare(port, frames, expected, prices) -> None:
         ready = (await http.get("/health")).raise_for_status().json()
         assert ready["ready"] is True
         listed = (await http.get("/api/facilities")).raise_for_status().json()["facilities"]
-        assert {e["info"]["code"] for e in listed} >= set(newest)
+        assert {e["code"] for e in listed} >= set(newest)
         for code in newest:
             answer = await http.get(f"/api/facilities/{code}/history")
             mine = {key: row for key, row in expected.items() if key[0] == code}

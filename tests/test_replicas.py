@@ -95,6 +95,14 @@ async def ready(port: int, limit_s: float = 15) -> float:
     raise AssertionError("the server never held the grid")
 
 
+async def listening(port: int, limit_s: float = 15) -> None:
+    """Wait until the server has subscribed."""
+    deadline = time.monotonic() + limit_s
+    while (answer := await ask(port, "/health")) is None or "record" not in answer.text:
+        assert time.monotonic() < deadline, "the server never came to the broker"
+        await asyncio.sleep(0.02)
+
+
 async def reporting(port: int) -> int:
     async with reader_of(f"ws://127.0.0.1:{port}/ws/realtime?channels=facilities") as reader:
         return len((await reader.greeting())["initial_data"]["values"]["facility_id"])
@@ -227,8 +235,11 @@ async def test_a_thousand_who_come_back_at_once_are_served_within_five_seconds(
 
 async def test_two_replicas_know_the_same_and_stand_in_for_each_other(broker, tables):
     async with replica(broker) as one, replica(broker) as other:
+        # Who comes later has a shorter past: both listen before the first record.
+        await listening(one)
+        await listening(other)
         publishing = asyncio.create_task(
-            publisher.run(settings(tables, broker.address, speed=6000), silent)
+            publisher.run(settings(tables, broker.address, speed=12_000), silent)
         )
         await ready(one)
         await ready(other)
@@ -250,10 +261,10 @@ async def test_two_replicas_know_the_same_and_stand_in_for_each_other(broker, ta
             async with connect(url.partition("?")[0] + last, max_size=None) as connection:
                 await connection.recv()
                 assert json.loads(await connection.recv())["type"] != "initial_data"
-        publishing.cancel()
-        await asyncio.wait([publishing])
+        # Cut short, the broker may have handed the last records to one of them alone: at QoS 0 it promises nothing.
+        await asyncio.wait_for(publishing, 60)
         truth = await same_at(one, other)
-    assert len(truth[3]) > 10
+    assert len(truth[3]) == 288
 
 
 class Follower:

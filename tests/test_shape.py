@@ -25,6 +25,7 @@ HOMES = {
     "iotcore": {"stream"},
     "litestar": {"server"},
     "uvicorn": {"server"},
+    "prometheus_client": {"server"},
     "panel": {"ui"},
     "bokeh": {"ui"},
     "holoviews": {"ui"},

@@ -9,18 +9,19 @@ from datetime import timedelta
 
 import uvicorn
 from litestar import Litestar
-from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
 
-from energydash import __version__, config
+from energydash import config
 from energydash.config import ServeSettings
 from energydash.errors import PortInUseError
-from energydash.server import asyncapi, backfill, rest, ws
+from energydash.server import asyncapi, backfill, problems, ws
 from energydash.server.access import Access
 from energydash.server.door import PING_EVERY_S, PONG_WITHIN_S, Config
 from energydash.server.fanout import Fanout
+from energydash.server.head import with_head
 from energydash.server.hub import Hub
 from energydash.server.limits import Doorkeeper, Limits
+from energydash.server.rest.describe import document
+from energydash.server.rest.routes import routers
 from energydash.server.throttle import throttled
 from energydash.stream import subscriber
 
@@ -31,24 +32,22 @@ _BACKLOG = 2048
 _SYSTEM_BUFFER = 128 * 1024
 
 
-def create_app(settings: ServeSettings, fanout: Fanout) -> Litestar:
-    """Give the ASGI application over a fan-out that somebody else runs."""
+def create_app(
+    settings: ServeSettings, fanout: Fanout, doorkeeper: Doorkeeper | None = None
+) -> Litestar:
+    """Give the ASGI application over a fan-out that somebody else runs, and a doorkeeper whose counts it tells."""
     access = Access(
         settings.tokens, settings.allow_origin, local=config.is_loopback(settings.host)
     )
-    guarded = rest.handlers(fanout)
-    for route in guarded:
-        route.guards = [access.guard]
+    guarded = bool(settings.tokens)
     return Litestar(
         route_handlers=[
-            *rest.public_handlers(fanout),
-            *guarded,
+            *routers(fanout, doorkeeper, access.guard, guarded=guarded),
             ws.handler(fanout, access),
             asyncapi.handler(settings),
         ],
-        openapi_config=OpenAPIConfig(
-            title="energydash", version=__version__, render_plugins=[JsonRenderPlugin()]
-        ),
+        openapi_config=document(guarded=guarded),
+        plugins=[problems.plugin()],
         logging_config=None,
     )
 
@@ -98,7 +97,7 @@ async def run(app: Litestar, door: socket.socket, doorkeeper: Doorkeeper | None 
     doorkeeper = doorkeeper or Doorkeeper(Limits())
     server = _Server(
         Config(
-            throttled(app, doorkeeper),
+            throttled(with_head(app), doorkeeper),
             doorkeeper,
             log_config=None,
             access_log=False,
@@ -152,7 +151,8 @@ async def serve(settings: ServeSettings, ready: Callable[[], None] = lambda: Non
                 ),
                 name="subscriber",
             )
-            group.create_task(run(create_app(settings, fanout), door, doorkeeper), name="http")
+            app = create_app(settings, fanout, doorkeeper)
+            group.create_task(run(app, door, doorkeeper), name="http")
             if settings.history_dir is not None:
                 group.create_task(
                     backfill.run(fanout.hub, settings.history_dir, length), name="backfill"

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable
 from typing import Any, override
 
-import msgspec
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -25,6 +24,7 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 
 from energydash import schema
+from energydash.server import problems
 from energydash.server.framing import Form, framed
 from energydash.server.limits import Bucket, Doorkeeper
 
@@ -48,16 +48,10 @@ _CODES: dict[CloseCode, schema.ErrorCode] = {
     CloseCode.MESSAGE_TOO_BIG: "too_large",
     CloseCode.POLICY_VIOLATION: "too_frequent",
 }
-_TURNED_AWAY = (
-    b"HTTP/1.1 429 Too Many Requests\r\ncontent-type: application/problem+json\r\nretry-after: 10\r\n"
-    b"connection: close\r\ncontent-length: %d\r\n\r\n%s"
-)
-_PROBLEM = msgspec.json.encode(
-    {
-        "status": 429,
-        "title": "Too Many Requests",
-        "detail": "too many connections are open, here or from your address: close some, or come back later",
-    }
+_TURNED_AWAY = problems.message(
+    429,
+    "too many connections are open, here or from your address: close some, or come back later",
+    retry_after="10",
 )
 
 
@@ -90,7 +84,7 @@ class HttpDoor(H11Protocol):
         if self._counted:
             self._await_request()
             return
-        transport.write(_TURNED_AWAY % (len(_PROBLEM), _PROBLEM))
+        transport.write(_TURNED_AWAY)
         transport.close()
 
     @override
@@ -125,6 +119,11 @@ class HttpDoor(H11Protocol):
         if self._counted:
             self.config.doorkeeper.leave(_address(self.client))
         super().connection_lost(exc)
+
+    @override
+    def send_400_response(self, msg: str) -> None:
+        self.transport.write(problems.message(400, f"this is no HTTP request: {msg}"))
+        self.transport.close()
 
     def _is_answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete

@@ -10,7 +10,7 @@ from typing import Protocol
 import msgspec
 
 from energydash import __version__, schema
-from energydash.server.figures import Delays
+from energydash.server.figures import LAG_BOUNDS_S, Delays, newest_in
 from energydash.server.framing import Form, framed
 from energydash.server.hub import Hub
 from energydash.server.views import Views
@@ -93,6 +93,7 @@ class Figures(msgspec.Struct):
     folded: int = 0
     closed: Counter[str] = msgspec.field(default_factory=Counter)
     delays: Delays = msgspec.field(default_factory=Delays)
+    lags: Delays = msgspec.field(default_factory=lambda: Delays(LAG_BOUNDS_S))
 
 
 class Fanout:
@@ -172,6 +173,11 @@ class Fanout:
         """Give the road's state."""
         return self.hub.status(len(self.clients))
 
+    @property
+    def wishes(self) -> int:
+        """How many different filters are in use."""
+        return len(self._wishes)
+
     def _begin(self, client: Client, resume: schema.Resume | None = None) -> None:
         if client.outlet.congested:
             client.fresh = True
@@ -232,6 +238,7 @@ class Fanout:
         since = self.hub.arrived_since_tick()
         frames = self.hub.tick()
         seq = self.hub.seq
+        newest = newest_in(frames)
         self.figures.ticks += 1
         if frames:
             self.views.remember(frames)
@@ -248,6 +255,8 @@ class Fanout:
                 yield
         if since is not None:
             self.figures.delays.add((self.hub.now() - since).total_seconds())
+            if newest is not None:
+                self.figures.lags.add((self.hub.now() - newest).total_seconds())
 
     def _hand(
         self,

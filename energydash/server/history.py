@@ -189,6 +189,12 @@ class History:
             by_fuel={code: mixes[-1]} if mixes else {},
         )
 
+    def mixes(self, code: str) -> list[dict[str, float]]:
+        """Give MW by fuel for each value of `facility`; empty where it has one fuel."""
+        column = self.columns.get(code, -1)
+        rows = (self.rows[m] for m in sorted(self.rows))
+        return [self._mix(row, column) for row in rows if column >= 0 and row.has(column)]
+
     def market(self, network: str, metric: str) -> tuple[schema.MarketRecord, ...]:
         """Give every value kept of one metric of a network and its regions, oldest first."""
         return tuple(

@@ -70,6 +70,14 @@ class Hub:
         """The newest interval."""
         return self._history.newest
 
+    @property
+    def publisher(self) -> schema.PublisherState:
+        """Whether records come: "live", "stale" (none for too long) or "waiting" (none yet)."""
+        if self.last_record_at is None:
+            return "waiting"
+        silent_s = (self._clock() - self.last_record_at).total_seconds()
+        return "stale" if silent_s > self._stale_after_s else "live"
+
     # --- what arrives ---
 
     def catalogue(self, catalogue: schema.Catalogue) -> None:
@@ -244,7 +252,7 @@ class Hub:
         return schema.Status(
             seq=self.seq,
             broker="connected" if self.connected else "disconnected",
-            publisher=self._publisher_state(),
+            publisher=self.publisher,
             stale_after_s=self._stale_after_s,
             source=self.source,
             simulated=self.simulated,
@@ -259,6 +267,10 @@ class Hub:
         """Give every value kept of one facility, oldest first."""
         return self._history.facility(code)
 
+    def facility_mixes(self, code: str) -> list[dict[str, float]]:
+        """Give MW by fuel for each value of `facility_history`; empty where it has one fuel."""
+        return self._history.mixes(code)
+
     def market_history(self, network: str, metric: str) -> tuple[schema.MarketRecord, ...]:
         """Give every value kept of one metric of a network and its regions, oldest first."""
         return self._history.market(network, metric)
@@ -271,12 +283,6 @@ class Hub:
         """Give when the first record came that no tick has sent yet, and begin anew."""
         since, self.waiting_since = self.waiting_since, None
         return since
-
-    def _publisher_state(self) -> schema.PublisherState:
-        if self.last_record_at is None:
-            return "waiting"
-        silent_s = (self._clock() - self.last_record_at).total_seconds()
-        return "stale" if silent_s > self._stale_after_s else "live"
 
     def _values(self, codes: Iterable[str]) -> schema.FacilityValues:
         return _columns([self.newest[code] for code in sorted(codes)])

@@ -3,10 +3,10 @@
 import math
 import time
 
-import msgspec
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
+from energydash.server import problems
 from energydash.server.limits import Doorkeeper
 
 
@@ -24,18 +24,11 @@ def throttled(app: ASGIApp, doorkeeper: Doorkeeper) -> ASGIApp:
             return
         kind = "websocket.http" if scope["type"] == ScopeType.WEBSOCKET else "http"
         seconds = math.ceil(wait_s)
-        body = msgspec.json.encode(
-            {
-                "status": 429,
-                "title": "Too Many Requests",
-                "detail": f"too many requests from your address: come back in {seconds} s",
-            }
+        body = problems.body(
+            429, f"too many requests from your address: come back in {seconds} s"
         )
-        headers = [
-            (b"content-type", b"application/problem+json"),
-            (b"content-length", str(len(body)).encode()),
-            (b"retry-after", str(seconds).encode()),
-        ]
+        fields = problems.headers(body) | {"retry-after": str(seconds)}
+        headers = [(name.encode(), value.encode()) for name, value in fields.items()]
         await send(
             {"type": f"{kind}.response.start", "status": 429, "headers": headers}  # type: ignore[arg-type, misc]
         )

@@ -1,15 +1,17 @@
 """What readers are sent, as bytes: made once for all who want the same in the same form, and kept while it is true."""
 
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from functools import partial
 
 from energydash import schema
 from energydash.server.framing import Form, framed
 from energydash.server.hub import Hub
+from energydash.server.kept import Kept
 from energydash.server.view import seen
 
 _KEPT_BYTES = 64 * 1024 * 1024
+_KEPT_MOST = 20_000
 _REMEMBERED_TICKS = 600
 _REMEMBERED_ROWS = 200_000
 
@@ -22,8 +24,7 @@ class Views:
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
         self.made = 0
-        self._kept: OrderedDict[Hashable, tuple[Hashable, bytes]] = OrderedDict()
-        self._kept_bytes = 0
+        self._kept = Kept[bytes](_KEPT_BYTES, _KEPT_MOST)
         self._ticks: deque[tuple[int, int, Frames]] = deque()
         self._rows = 0
 
@@ -88,19 +89,12 @@ class Views:
             self._rows -= gone
 
     def _once(self, key: Hashable, moment: Hashable, make: Callable[[], bytes]) -> bytes:
-        kept = self._kept.get(key)
-        if kept is not None and kept[0] == moment:
-            self._kept.move_to_end(key)
-            return kept[1]
-        made = make()
-        self.made += 1
-        self._kept_bytes += len(made) - (len(kept[1]) if kept else 0)
-        self._kept[key] = (moment, made)
-        self._kept.move_to_end(key)
-        while self._kept_bytes > _KEPT_BYTES and len(self._kept) > 1:
-            _, (_, gone) = self._kept.popitem(last=False)
-            self._kept_bytes -= len(gone)
-        return made
+        kept = self._kept.get(key, moment)
+        if kept is None:
+            kept = make()
+            self.made += 1
+            self._kept.put(key, moment, kept, len(kept))
+        return kept
 
 
 def _rows(frame: schema.ServerFrame) -> int:

@@ -1,0 +1,1 @@
+"""REST: what the hub holds, for whoever asks once."""
