@@ -16,7 +16,7 @@ from energydash import config, schema
 from energydash.errors import BrokerError, FileError
 from energydash.progress import silent
 from energydash.stream import publisher, subscriber
-from energydash.stream.connection import connected
+from energydash.stream.client import connected
 
 
 @contextlib.asynccontextmanager

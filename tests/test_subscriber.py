@@ -1,18 +1,28 @@
 """What arrives from a broker is untrusted: it is counted and dropped when wrong."""
 
 import pytest
-from brokers import KINDS, Server, Taken, until
+from brokers import KINDS, Server, Taken, put_all, until
 from stream_tables import at
 from test_publisher import subscribed
 
 from energydash import config, schema
-from energydash.stream.connection import connected, publish_all
-from energydash.stream.subscriber import _Reader
+from energydash.stream.client import connected
+from energydash.stream.subscriber import Reader
 
 STREAM, MARKET = config.FACILITY_TOPIC, config.MARKET_TOPIC
 GOOD = (
     b'{"event_time":"2026-01-05T12:00:00+10:00","facility_id":"A","power":1.5,"emissions":null}'
 )
+
+
+def read(*messages: tuple[str, bytes]) -> Taken:
+    """Have the subscriber's reader read, and give the sink behind it."""
+    sink = Taken()
+    reader = Reader(STREAM, MARKET, sink)
+    for topic, body in messages:
+        reader.take(topic, body)
+    reader.flush()
+    return sink
 
 
 def changed(old: bytes, new: bytes) -> bytes:
@@ -43,8 +53,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize(("body", "cause"), HOSTILE)
 def test_a_wrong_record_is_dropped_and_counted(body, cause):
-    sink = Taken()
-    _Reader(STREAM, MARKET, sink).take([(STREAM, body), (STREAM, GOOD)])
+    sink = read((STREAM, body), (STREAM, GOOD))
     assert sink.causes == [("facility", cause)]
     assert [record.facility_id for record in sink.stations] == ["A"]
 
@@ -55,15 +64,13 @@ def test_one_wrong_record_does_not_cost_the_whole_grid():
         for code, power in (("A", 1.0), ("B", 1e9), ("C", 3.0))
     )
     body = schema.encode(schema.FacilityLatest(event_time=at(0), facilities=records))
-    sink = Taken()
-    _Reader(STREAM, MARKET, sink).take([(config.topic_beside(STREAM, "latest"), body)])
+    sink = read((config.topic_beside(STREAM, "latest"), body))
     assert [record.facility_id for record in sink.stations] == ["A", "C"]
     assert sink.causes == [("facility_latest", "absurd_number")]
 
 
 def test_a_field_that_nobody_knows_is_ignored():
-    sink = Taken()
-    _Reader(STREAM, MARKET, sink).take([(STREAM, changed(b"null", b'null,"weather":"fine"'))])
+    sink = read((STREAM, changed(b"null", b'null,"weather":"fine"')))
     assert len(sink.stations) == 1
     assert sink.causes == []
 
@@ -76,7 +83,7 @@ async def test_hostile_messages_pass_through_a_broker_and_harm_nobody(tmp_path, 
     with Server(kind, tmp_path) as server:
         async with subscribed(server.address) as sink, connected(server.address, "x") as mqtt:
             hostile = [(topic, body) for topic in topics for body in bodies]
-            await publish_all(mqtt, [*hostile, (STREAM, GOOD)], qos=0)
+            await put_all(mqtt, [*hostile, (STREAM, GOOD)])
             await until(lambda: sink.stations, "the good one")
             assert sink.states == [True]
     assert len(sink.causes) == len(hostile)
