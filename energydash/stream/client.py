@@ -6,6 +6,7 @@ the network and not in our memory.
 """
 
 import asyncio
+import logging
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -58,6 +59,20 @@ Take = Callable[[str, bytes], None]
 """Who is given each message (topic, payload) that arrives, in the loop; it must return at once and not raise."""
 
 
+class _LastWords(logging.Handler):
+    """Keeps the reason that the libraries beneath say in their log alone; what is worth a line there, `Link` says."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.text = ""
+        self.logger = logging.Logger("mqtt", logging.WARNING)  # noqa: LOG001 (one for each connection)
+        self.logger.addHandler(self)
+
+    @override
+    def emit(self, record: logging.LogRecord) -> None:
+        self.text = record.getMessage()
+
+
 class Client(aiomqtt.Client):
     """One connection; made anew for each."""
 
@@ -92,7 +107,9 @@ class Client(aiomqtt.Client):
             tls_context=tls,
             socket_options=_SOCKET_OPTIONS,
             max_inflight_messages=0,  # the window below is the limit
+            logger=(words := _LastWords()).logger,
         )
+        self._words = words
         self._qos = qos
         self._take = take
         self._window = WINDOW
@@ -205,6 +222,21 @@ class Client(aiomqtt.Client):
         # An MQTT 5 broker may hang up on who sends more at once than it says.
         self._window = min(WINDOW, getattr(properties, "ReceiveMaximum", WINDOW))
         super()._on_connect(client, userdata, flags, reason_code, properties)
+
+    @override
+    def _on_disconnect(
+        self,
+        client: Any,
+        userdata: Any,
+        flags: Any,
+        reason_code: ReasonCode,
+        properties: Properties | None = None,
+    ) -> None:
+        if not self._connected.done():
+            # aiomqtt would wait for an answer until its time is over.
+            why = self._words.text or "without a word"
+            self._connected.set_exception(aiomqtt.MqttError(f"the broker hung up: {why}"))
+        super()._on_disconnect(client, userdata, flags, reason_code, properties)
 
     @override
     def _on_publish(

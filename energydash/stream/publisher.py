@@ -36,7 +36,7 @@ _SETTLE_S = 1.0
 
 
 class PublishSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """What was published; `start` and `end` are the first and last interval."""
+    """What was published; `start` and `end` are the first and last interval, `sending_s` is the time since the tables were read."""
 
     broker: str
     records: int
@@ -46,6 +46,7 @@ class PublishSummary(msgspec.Struct, frozen=True, kw_only=True):
     start: datetime | None
     end: datetime | None
     seconds: float
+    sending_s: float
 
 
 async def run(
@@ -105,6 +106,7 @@ class _Publisher:
         await self._read_catalogue()
         self._tail.open(self._selection)
         await self._tail.peek()
+        begun = time.monotonic()
         await self._link.run(self._work, connect_timeout_s, self._outbox.take_back)
         return PublishSummary(
             broker=self._link.url,
@@ -115,6 +117,7 @@ class _Publisher:
             start=self._first,
             end=self._last,
             seconds=round(time.monotonic() - started, 3),
+            sending_s=round(time.monotonic() - begun, 3),
         )
 
     async def _read_catalogue(self) -> None:
