@@ -1,0 +1,157 @@
+"""What may happen between the publisher and a broker: nothing is lost at QoS 1, the order stays, memory is bounded."""
+
+import asyncio
+import logging
+import resource
+from contextlib import contextmanager
+
+import pytest
+from brokers import MOSQUITTO, Server, until
+from proxies import proxy_to
+from stream_tables import CODES, at, settings, write_all
+from test_publisher import in_background, stream_of, subscribed
+
+from energydash import schema
+from energydash.progress import silent
+from energydash.stream import client, link, publisher
+from energydash.stream.client import Mark
+from energydash.stream.position import Position
+
+pytestmark = [
+    pytest.mark.broker,
+    pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed"),
+]
+
+
+def stations_of(got):
+    return [schema.decode_facility_record(body) for topic, body in got if "facility" in topic]
+
+
+def expected(count):
+    return [(at(i), code) for i in range(count) for code in CODES]
+
+
+def without_repeats(got):
+    """The order in which each record first came."""
+    return list(dict.fromkeys((each.event_time, each.facility_id) for each in stations_of(got)))
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """What takes ten seconds takes one."""
+    monkeypatch.setattr(client, "_TIMEOUT_S", 1.0)
+    monkeypatch.setattr(client, "_KEEPALIVE_S", 1)
+    monkeypatch.setattr(link, "_LONGEST_PAUSE_S", 0.5)
+
+
+@pytest.fixture
+def changes(caplog):
+    """What the log says of the connection at INFO and above."""
+    caplog.set_level(logging.INFO, "energydash.stream.link")
+    return lambda: [r.getMessage() for r in caplog.records if r.name.endswith("stream.link")]
+
+
+async def test_a_broker_that_comes_late_is_waited_for(tmp_path, changes):
+    write_all(tmp_path, 2)
+    server = Server("mosquitto", tmp_path)
+    async with in_background(
+        publisher.run(settings(tmp_path, server.address), silent)
+    ) as publishing:
+        await until(changes, "the first try")
+        with server:
+            summary = await asyncio.wait_for(publishing, 10)
+    assert summary.records == 8
+    assert [line.split()[0] for line in changes()] == ["no", "connected"]
+
+
+async def test_a_connection_torn_again_and_again_loses_nothing_and_keeps_the_order(tmp_path):
+    write_all(tmp_path, 400)
+    with Server("mosquitto", tmp_path) as server:
+        async with proxy_to(server.port) as proxy, stream_of(server.address, 1) as got:
+            given = settings(tmp_path, proxy.address, qos=1, delay_s=0.0005)
+            async with in_background(publisher.run(given, silent)) as publishing:
+                for number in range(1, 4):
+                    await until(lambda n=number: len(got) > 100 * n, "some records")
+                    proxy.tear()
+                summary = await asyncio.wait_for(publishing, 30)
+            await until(lambda: len(without_repeats(got)) == 1200, "all records")
+    assert without_repeats(got) == expected(400)
+    assert summary.reconnects == 3
+    assert summary.acknowledged == summary.records == 1600
+    assert len(got) - 1600 <= 3 * client.WINDOW
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_cut_is_noticed_said_once_and_made_up_for(tmp_path, changes):
+    write_all(tmp_path, 100)
+    with Server("mosquitto", tmp_path) as server:
+        async with proxy_to(server.port) as proxy, stream_of(server.address, 1) as got:
+            given = settings(tmp_path, proxy.address, qos=1, speed=15000.0)
+            async with (
+                subscribed(proxy.address) as sink,
+                in_background(publisher.run(given, silent)) as publishing,
+            ):
+                await until(lambda: len(got) > 40, "some records")
+                proxy.open.clear()
+                await until(lambda: sink.states[-1] is False, "the reader notices", 8)
+                tried = proxy.connections
+                await until(lambda: proxy.connections > tried + 3, "several tries")
+                proxy.open.set()
+                await asyncio.wait_for(publishing, 20)
+                await until(lambda: sink.stations[-1].event_time == at(99), "the end")
+            await until(lambda: len(without_repeats(got)) == 300, "all records")
+    assert without_repeats(got) == expected(100)
+    lost = [line for line in changes() if line.startswith("lost")]
+    assert len(lost) == 2, changes()  # the publisher's connection and the reader's
+    assert len([line for line in changes() if line.startswith("no connection")]) == 0
+
+
+@pytest.mark.parametrize("qos", [0, 1])
+async def test_a_slow_broker_slows_the_publisher_and_fills_no_memory(tmp_path, monkeypatch, qos):
+    write_all(tmp_path, 1500)
+    most = 0
+    put = client.Client.put
+
+    def counted(self, message):
+        nonlocal most
+        put(self, message)
+        most = max(most, len(self.under_way))
+
+    monkeypatch.setattr(client.Client, "put", counted)
+    with Server("mosquitto", tmp_path) as server:
+        async with proxy_to(server.port) as proxy, stream_of(server.address, qos) as got:
+            proxy.rate = 1_000_000
+            summary = await publisher.run(settings(tmp_path, proxy.address, qos=qos), silent)
+            await until(lambda: len(got) == 6000, "all records", 20)
+    assert summary.reconnects == 0
+    # The window, and the few retained messages between two looks at it.
+    assert most <= client.WINDOW + 8
+
+
+@contextmanager
+def full_disk():
+    """No file can grow in here, as on a disk that is full."""
+    _, hard = limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+async def test_a_full_disk_is_said_once_stops_nothing_and_is_tried_again(tmp_path, caplog):
+    caplog.set_level(logging.INFO, "energydash.stream.position")
+    path, topics = tmp_path / "offset.json", ("f", "m")
+    position = Position(path, topics)
+    await position.keep(Mark(at(0), whole=True), now=True)
+    with full_disk():
+        for index in (1, 2, 3):
+            await position.keep(Mark(at(index), whole=True), now=True)
+    assert Position(path, topics).load() == Mark(at(0), whole=True)
+    await position.keep(Mark(at(4), "A"), now=True)
+
+    assert Position(path, topics).load() == Mark(at(4), "A")
+    said = [record.getMessage() for record in caplog.records]
+    assert ["not kept" in line for line in said] == [True, False]
+    assert "kept again" in said[1]
+    assert [each.name for each in tmp_path.iterdir()] == ["offset.json"]
