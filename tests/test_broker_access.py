@@ -85,7 +85,9 @@ async def test_over_websockets(tables, pki, secure):
     """NATS, because not every Mosquitto is built with them."""
     port = free_port()
     tls = f'tls {{ cert_file: "{pki}/broker.pem", key_file: "{pki}/broker.key" }}'
-    websocket = f'websocket {{ listen: "127.0.0.1:{port}", {tls if secure else "no_tls: true"} }}'
+    websocket = (
+        f'websocket {{ listen: "127.0.0.1:{port}", {tls if secure else "no_tls: true"} }}'
+    )
     with nats(tables, 1, websocket):
         scheme, ca = ("wss", pki / "ca.pem") if secure else ("ws", None)
         address = parse_broker(f"{scheme}://127.0.0.1:{port}/mqtt")
@@ -100,7 +102,7 @@ async def test_a_client_certificate_opens_the_door_and_without_one_it_is_said(ta
         await there_and_back(tables, reached(plain, Access(ca_file=pki / "ca.pem", **ours)))
 
         without = reached(plain, Access(ca_file=pki / "ca.pem"))
-        with pytest.raises(BrokerError, match="do not accept each other.*certificate"):
+        with pytest.raises(BrokerError, match=r"do not accept each other.*certificate"):
             await publisher.run(settings(tables, without), silent)
 
 
@@ -174,7 +176,11 @@ async def test_what_nobody_may_read_is_said(tables):
     ("address", "access", "words"),
     [
         ("mqtt://h", Access(version="4"), "--mqtt-version 4"),
-        ("mqtts://h", Access(ca_file=Path("nowhere.pem")), "--ca-file nowhere.pem is not there"),
+        (
+            "mqtts://h",
+            Access(ca_file=Path("nowhere.pem")),
+            "--ca-file nowhere.pem is not there",
+        ),
         ("mqtts://h", Access(cert_file=Path(__file__)), "belong together"),
         ("mqtt://h", Access(ca_file=Path(__file__)), "give the broker as mqtts://"),
     ],

@@ -107,7 +107,9 @@ async def test_a_cut_is_noticed_said_once_and_made_up_for(tmp_path, changes):
 
 
 @pytest.mark.parametrize("qos", [0, 1])
-async def test_a_slow_broker_slows_the_publisher_and_fills_no_memory(tmp_path, monkeypatch, qos):
+async def test_a_slow_broker_slows_the_publisher_and_fills_no_memory(
+    tmp_path, monkeypatch, qos
+):
     write_all(tmp_path, 1500)
     most = 0
     put = client.Client.put

@@ -134,7 +134,9 @@ async def test_a_position_of_something_else_is_not_gone_on_from(tmp_path, conten
     write_all(tmp_path, 1)
     (tmp_path / "offset").write_bytes(content)
     with pytest.raises(FileError, match="offset is "):
-        await publisher.run(settings(tmp_path, Broker(), offset_file=tmp_path / "offset"), silent)
+        await publisher.run(
+            settings(tmp_path, Broker(), offset_file=tmp_path / "offset"), silent
+        )
 
 
 @pytest.mark.parametrize(
