@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 import resource
 from contextlib import contextmanager
 
@@ -69,7 +70,9 @@ async def test_a_connection_torn_again_and_again_loses_nothing_and_keeps_the_ord
     with Server("mosquitto", tmp_path) as server:
         async with proxy_to(server.port) as proxy, stream_of(server.address, 1) as got:
             given = settings(tmp_path, proxy.address, qos=1, delay_s=0.0005)
-            async with in_background(publisher.run(given, silent)) as publishing:
+            shown = []
+            show = lambda *progress: shown.append(progress)  # noqa: E731 (as short as it is)
+            async with in_background(publisher.run(given, show)) as publishing:
                 for number in range(1, 4):
                     await until(lambda n=number: len(got) > 100 * n, "some records")
                     proxy.tear()
@@ -79,6 +82,12 @@ async def test_a_connection_torn_again_and_again_loses_nothing_and_keeps_the_ord
     assert summary.reconnects == 3
     assert summary.acknowledged == summary.records == 1600
     assert len(got) - 1600 <= 3 * client.WINDOW
+    done, total, text = shown[-1]
+    assert (done, total) == (1600, None)
+    assert re.fullmatch(
+        rf"{re.escape(at(399).isoformat())}, [\d,]+ a second, 0\.0 s behind, 1,[56]\d\d acknowledged, 3 reconnects",
+        text,
+    )
 
 
 @pytest.mark.usefixtures("impatient")

@@ -213,6 +213,28 @@ async def test_follow_sends_a_value_again_that_was_revised_two_days_back(tmp_pat
     assert (revised.event_time, revised.facility_id, revised.power) == (at(29), "ALPHA", 77)
 
 
+async def test_what_was_revised_while_nobody_published_comes_again(tmp_path):
+    write_all(tmp_path, 5)
+    with Server("embedded", tmp_path) as server:
+        given = settings(
+            tmp_path, server.address, qos=1, follow=True, offset_file=tmp_path / "offset"
+        )
+        async with stream_of(server.address, 1) as got:
+            async with in_background(publisher.run(given, silent)):
+                await until(lambda: len(got) == 20, "the first tables")
+            table = tmp_path / "facility_metrics_wide.csv"
+            table.write_text(table.read_text().replace("BRAVO,102.0", "BRAVO,112.0"))
+            async with in_background(publisher.run(given, silent)):
+                await until(lambda: len(got) == 24, "the interval that has changed")
+                write_facilities(tmp_path, range(6))
+                # The table is the old one again, with an interval more.
+                await until(lambda: len(got) == 28, "what is new, and the value revised back")
+    revised = [(s.event_time, s.facility_id, s.power) for s in stations_of(got[20:])]
+    assert revised[1] == (at(2), "BRAVO", 112.0)
+    assert {each[0] for each in revised[:3]} == {at(2)}
+    assert revised[3:] == [(at(2), "BRAVO", 102.0), *[(at(5), c, 100.0 * n + 5) for n, c in enumerate(CODES)]]  # fmt: skip
+
+
 async def test_a_pause_is_not_made_up_for(tmp_path):
     """At an interval each 50 ms, a second's pause would leave twenty to make up for."""
     tables = tmp_path / "data/csv_output"

@@ -3,6 +3,7 @@
 from array import array
 from collections.abc import Callable, Hashable, Iterable
 from datetime import datetime, timedelta
+from hashlib import blake2b
 
 from energydash import schema
 from energydash.schema import FacilityLatest, FacilityRecord, MarketLatest, MarketRecord
@@ -59,17 +60,14 @@ class _Digests[R: FacilityRecord | MarketRecord]:
     def __init__(self, key: Callable[[R], Hashable]) -> None:
         self._key = key
         self._columns: dict[Hashable, int] = {}
-        self._rows: dict[datetime, array[int]] = {}
-
-    def __len__(self) -> int:
-        return len(self._rows)
+        self.rows: dict[datetime, array[int]] = {}
 
     @property
     def after(self) -> datetime | None:
-        return max(self._rows) - REVISED_WITHIN if self._rows else None
+        return max(self.rows) - REVISED_WITHIN if self.rows else None
 
     def news(self, moment: datetime, records: list[R]) -> list[R]:
-        row = self._rows.get(moment)
+        row = self.rows.get(moment)
         if row is None:
             return records
         return [each for each in records if self._at(row, self._key(each)) != _digest(each)]
@@ -79,19 +77,30 @@ class _Digests[R: FacilityRecord | MarketRecord]:
         return row[column] if column < len(row) else 0
 
     def sent(self, moment: datetime, records: Iterable[R]) -> None:
-        row = self._rows.setdefault(moment, array("q"))
+        row = self.rows.setdefault(moment, array("q"))
         for each in records:
             column = self._columns.setdefault(self._key(each), len(self._columns))
             if column >= len(row):
                 row.extend([0] * (column + 1 - len(row)))
             row[column] = _digest(each)
-        horizon = max(self._rows) - REVISED_WITHIN
-        while (oldest := min(self._rows)) <= horizon:
-            del self._rows[oldest]
+        horizon = max(self.rows) - REVISED_WITHIN
+        while (oldest := min(self.rows)) <= horizon:
+            del self.rows[oldest]
 
 
-def _digest(record: FacilityRecord | MarketRecord) -> int:
-    return hash(schema.encode(record)) or 1
+def _digest(record: schema.Record) -> int:
+    # Not `hash`, which another run would not know again.
+    digest = blake2b(schema.encode(record), digest_size=8).digest()
+    return int.from_bytes(digest, signed=True) or 1
+
+
+def sum_of(interval: Interval) -> str:
+    """Give a text that any other content of the interval, whatever its order, would have different."""
+    return _sum(map(_digest, (*interval.facilities, *interval.market)))
+
+
+def _sum(digests: Iterable[int]) -> str:
+    return f"{sum(digests) % 2**64:016x}"
 
 
 class Ledger:
@@ -116,6 +125,16 @@ class Ledger:
         stations = self._facilities.news(interval.moment, interval.facilities)
         values = self._market.news(interval.moment, interval.market)
         return Interval(interval.moment, stations, values) if stations or values else None
+
+    def sums(self) -> dict[str, str]:
+        """Give the sum (see `sum_of`) of what was sent of each interval, by its time."""
+        moments = self._facilities.rows.keys() | self._market.rows.keys()
+        return {
+            moment.isoformat(): _sum(
+                (*self._facilities.rows.get(moment, ()), *self._market.rows.get(moment, ()))
+            )
+            for moment in moments
+        }
 
     def sent(self, interval: Interval) -> None:
         """Remember an interval, and forget what is too old to be revised."""

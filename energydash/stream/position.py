@@ -11,6 +11,8 @@ import msgspec
 from energydash.errors import FileError
 from energydash.files.folder import read, write
 from energydash.stream.client import Mark
+from energydash.stream.ledger import sum_of
+from energydash.stream.replay import Interval
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +27,7 @@ class _Kept(msgspec.Struct, frozen=True, kw_only=True):
     key: str = ""
     whole: bool = False
     topics: tuple[str, str]
+    sums: dict[str, str] = {}
 
 
 _encode = msgspec.json.Encoder().encode
@@ -38,6 +41,7 @@ class Position:
         self._path = path
         self._topics = topics
         self._kept: Mark | None = None
+        self._sums: dict[str, str] = {}
         self._kept_at = 0.0
         self._failed = False
 
@@ -57,16 +61,39 @@ class Position:
             raise FileError(
                 f"{self._path} is the position of another stream ({kept.topics[0]}): give another --offset-file"
             )
+        self._sums = kept.sums
         self._kept = Mark(kept.moment, kept.key, kept.whole)
         return self._kept
 
-    async def keep(self, mark: Mark | None, *, now: bool = False) -> None:
-        """Write down a place, unless the last writing was a moment ago (`now` or not)."""
-        moment = time.monotonic()
-        if mark is None or mark == self._kept or (not now and moment - self._kept_at < EVERY_S):
+    def has_changed(self, interval: Interval) -> bool:
+        """Whether an interval is known to have been other when it was sent."""
+        known = self._sums.get(interval.moment.isoformat())
+        return known is not None and known != sum_of(interval)
+
+    @property
+    def is_time(self) -> bool:
+        """Whether the last writing is long enough ago."""
+        return time.monotonic() - self._kept_at >= EVERY_S
+
+    async def keep(
+        self, mark: Mark | None, sums: dict[str, str] | None = None, *, now: bool = False
+    ) -> None:
+        """Write down a place; `now` even where the last writing was a moment ago.
+
+        `sums` says what of each late interval has arrived (`Ledger.sums`); None leaves what was said before.
+        """
+        news = mark != self._kept or (sums is not None and sums != self._sums)
+        if mark is None or not news or not (now or self.is_time):
             return
-        self._kept_at = moment
-        kept = _Kept(moment=mark.moment, key=mark.key, whole=mark.whole, topics=self._topics)
+        self._kept_at = time.monotonic()
+        self._sums = self._sums if sums is None else sums
+        kept = _Kept(
+            moment=mark.moment,
+            key=mark.key,
+            whole=mark.whole,
+            topics=self._topics,
+            sums=self._sums,
+        )
         try:
             await asyncio.to_thread(write, self._path, _encode(kept))
         except FileError as exc:

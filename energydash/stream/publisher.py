@@ -177,11 +177,18 @@ class _Publisher:
     def _news(self, interval: Interval) -> Interval | None:
         """Give what an earlier run, or an earlier reading of the tables, has not sent."""
         if self._mark is not None:
-            rest = after(interval, self._mark)
-            if self._ledger is not None and rest is not interval:
-                self._ledger.sent(interval)
-            return rest
+            return self._rest_of(interval, self._mark)
         return self._ledger.news(interval) if self._ledger is not None else interval
+
+    def _rest_of(self, interval: Interval, mark: Mark) -> Interval | None:
+        """Give what lies after the place of an earlier run, and what was revised before it since."""
+        rest = after(interval, mark)
+        if self._ledger is None or rest is interval:
+            return rest
+        if rest is None and self._position is not None and self._position.has_changed(interval):
+            return interval
+        self._ledger.sent(interval)
+        return rest
 
     def _start_over(self) -> None:
         """Begin the next round of a loop."""
@@ -241,8 +248,11 @@ class _Publisher:
         await self._keep_position()
 
     async def _keep_position(self, *, now: bool = False) -> None:
-        if self._position is not None:
-            await self._position.keep(self._outbox.place, now=now)
+        if self._position is None or not (now or self._position.is_time):
+            return
+        settled = self._outbox.acknowledged == self._outbox.records
+        sums = self._ledger.sums() if self._ledger is not None and settled else None
+        await self._position.keep(self._outbox.place, sums, now=now)
 
     def _show(self, moment: datetime) -> None:
         acknowledged = self._outbox.acknowledged
