@@ -118,7 +118,7 @@ def served(folder: Path):
     port = free_port()
     with Server("embedded", folder) as broker:
         url = broker.address.url
-        arguments = ("serve", "--port", str(port), "--broker", url, "--history-hours", "200")
+        arguments = ("serve", "--port", str(port), "--broker", url, "--history-hours", "168")
         with running(*arguments, cwd=folder) as process:
             wait_until(lambda: health(port) is not None, LIMIT_S, "the server answers")
             yield url, port
