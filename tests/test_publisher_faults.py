@@ -7,14 +7,18 @@ import resource
 from contextlib import contextmanager
 
 import pytest
-from brokers import MOSQUITTO, Server, until
+from brokers import MOSQUITTO, Server, Taken, until
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+from processes import free_port
 from proxies import proxy_to
 from stream_tables import CODES, at, settings, write_all
 from test_publisher import in_background, stream_of, subscribed
 
-from energydash import schema
+from energydash import config, schema
 from energydash.progress import silent
-from energydash.stream import client, link, publisher
+from energydash.stream import client, link, publisher, subscriber
 from energydash.stream.client import Mark
 from energydash.stream.position import Position
 
@@ -69,10 +73,10 @@ async def test_a_connection_torn_again_and_again_loses_nothing_and_keeps_the_ord
     write_all(tmp_path, 400)
     with Server("mosquitto", tmp_path) as server:
         async with proxy_to(server.port) as proxy, stream_of(server.address, 1) as got:
-            given = settings(tmp_path, proxy.address, qos=1, delay_s=0.0005)
+            wanted = settings(tmp_path, proxy.address, qos=1, delay_s=0.0005)
             shown = []
             show = lambda *progress: shown.append(progress)  # noqa: E731 (as short as it is)
-            async with in_background(publisher.run(given, show)) as publishing:
+            async with in_background(publisher.run(wanted, show)) as publishing:
                 for number in range(1, 4):
                     await until(lambda n=number: len(got) > 100 * n, "some records")
                     proxy.tear()
@@ -90,15 +94,50 @@ async def test_a_connection_torn_again_and_again_loses_nothing_and_keeps_the_ord
     )
 
 
+async def test_the_next_node_is_tried_where_one_is_away(tmp_path, changes):
+    write_all(tmp_path, 2)
+    with Server("mosquitto", tmp_path) as server:
+        nodes = config.parse_broker(f"127.0.0.1:{free_port()},127.0.0.1:{server.port}")
+        summary = await publisher.run(settings(tmp_path, nodes), silent)
+    assert (summary.records, summary.broker) == (8, server.address.url)
+    assert changes()[-1] == f"connected to {server.address.url}"
+
+
+@given(st.integers(0, 10_000))
+def test_a_pause_has_full_jitter_below_a_bound_that_grows(failures):
+    most = min(10.0, 0.25 * 2 ** min(failures, 10))
+    pauses = [link.pause_s(failures) for _ in range(50)]
+    assert all(0 <= pause <= most for pause in pauses)
+    assert max(pauses) - min(pauses) > most / 4
+
+
+@pytest.mark.parametrize("version", ["3.1.1", "5"])
+async def test_the_broker_keeps_for_a_named_reader_what_it_misses(tmp_path, version):
+    write_all(tmp_path, 40)
+    topics = {"facility_topic": config.FACILITY_TOPIC, "market_topic": config.MARKET_TOPIC}
+    with Server("mosquitto", tmp_path) as server:
+        named = replace(server.address, client_id="serve-1", version=version)
+        for sink in (first := Taken(), second := Taken()):
+            async with in_background(subscriber.run(named, **topics, sink=sink, qos=1)):
+                await until(lambda sink=sink: sink.states == [True], "it is connected")
+                if sink is second:
+                    await until(lambda: len(second.values) >= 40, "what was missed")
+                    await until(lambda: second.catalogues, "what is retained")
+            if sink is first:
+                await publisher.run(settings(tmp_path, server.address, qos=1), silent)
+    assert first.stations == []
+    assert {(s.event_time, s.facility_id) for s in second.stations} == set(expected(40))
+
+
 @pytest.mark.usefixtures("impatient")
 async def test_a_cut_is_noticed_said_once_and_made_up_for(tmp_path, changes):
     write_all(tmp_path, 100)
     with Server("mosquitto", tmp_path) as server:
         async with proxy_to(server.port) as proxy, stream_of(server.address, 1) as got:
-            given = settings(tmp_path, proxy.address, qos=1, speed=15000.0)
+            wanted = settings(tmp_path, proxy.address, qos=1, speed=15000.0)
             async with (
                 subscribed(proxy.address) as sink,
-                in_background(publisher.run(given, silent)) as publishing,
+                in_background(publisher.run(wanted, silent)) as publishing,
             ):
                 await until(lambda: len(got) > 40, "some records")
                 proxy.open.clear()
