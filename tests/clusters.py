@@ -41,7 +41,8 @@ class Node:
             f'jetstream {{ store_dir: "{self.folder / self.name}" }}',
             *more,
         ]
-        replicas = "stream_replicas: 3" if len(routes) > 1 else ""
+        # What was under way to a reader whose node died comes again after `ack_wait`, else half a minute.
+        replicas = 'stream_replicas: 3, ack_wait: "2s"' if len(routes) > 1 else ""
         lines.append(f'mqtt {{ listen: "127.0.0.1:{self.port}", {replicas} }}')
         if len(routes) > 1:
             others = ", ".join(f'"nats://127.0.0.1:{port}"' for port in routes)

@@ -11,6 +11,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any, override
 
 import aiomqtt
@@ -38,10 +39,10 @@ _HOPELESS = frozenset({0x87, 0x90, 0x99})
 _SOCKET_OPTIONS = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),)
 
 
-class Mark(msgspec.Struct, frozen=True, order=True):
-    """A place in the tables: an interval, and the record within it; `whole` is after the last."""
+class Mark(msgspec.Struct, frozen=True):
+    """A place in the tables: after a record (`key`) of an interval, or after the `whole` of it."""
 
-    moment: Any  # a datetime: how it is written does not matter here
+    moment: datetime
     key: str = ""
     whole: bool = False
 
@@ -126,7 +127,7 @@ class Client(aiomqtt.Client):
         return list(self._under_way.values())
 
     def put(self, message: Outgoing) -> None:
-        """Send a message; what `under_way` it was, it is until its answer comes.
+        """Send a message; until its answer comes it is `under_way`.
 
         Raises:
             MqttError: the connection is lost.

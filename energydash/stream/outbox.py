@@ -3,7 +3,8 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import Iterable
+from datetime import datetime
+from itertools import islice
 
 from energydash import schema
 from energydash.schema import FacilityRecord, MarketRecord
@@ -35,7 +36,7 @@ class Outbox:
         self._mark = mark
         self.records = 0
 
-    def add(self, interval: Interval, moment: object) -> int:
+    def add(self, interval: Interval, moment: datetime) -> int:
         """Take an interval whose place in the tables is `moment`; give the number of its records."""
         front = self._mark
         for record in interval.facilities:
@@ -94,8 +95,9 @@ class Outbox:
     @property
     def place(self) -> Mark | None:
         """The place in the tables up to which all have arrived; None before the first."""
-        oldest: Iterable[Outgoing] = (*self._unanswered()[:1], *list(self._waiting)[:1])
-        return next((message.before for message in oldest), self._mark)
+        for message in (*self._unanswered()[:1], *islice(self._waiting, 1)):
+            return message.before
+        return self._mark
 
     def _unanswered(self) -> list[Outgoing]:
         if self._client is None:
