@@ -2,7 +2,9 @@
 
 All send the same records, as large as the NEM's (420 stations every five minutes; a week is 847,000), to the same Mosquitto. Each is a
 process of its own; seconds are those from the first message to the broker's last answer (mosquitto_pub: from its start to its end), and
-`publish` is also given whole, with its start and the reading of the tables. Peak memory is that of the process.
+`publish` is also given whole, with its start and the reading of the tables. Peak memory is that of the process. What arrived is the
+broker's own count: mosquitto_pub 2.0.11 ends without an error when its input does, at QoS 1 before half of it is sent, and its speed is that
+of what arrived.
 """
 
 # ruff: noqa: PLC0415 (each process imports only what it measures)
@@ -11,7 +13,6 @@ import argparse
 import json
 import math
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -129,13 +130,21 @@ def measured(command: Sequence[str], stdin: Path | None = None) -> tuple[float, 
     return time.monotonic() - started, usage.ru_maxrss * 1024, said
 
 
-def show(name: str, qos: int, count: int, seconds: float, peak: int) -> None:
-    print(f"{name:<28} QoS {qos}  {count / seconds:>9,.0f}/s  {seconds:6.1f} s  {peak / 1e6:6.0f} MB", flush=True)  # fmt: skip
+def received(port: int) -> int:
+    """How many messages the broker has taken; it says so once a second."""
+    time.sleep(2.5)
+    command = ["mosquitto_sub", "-p", str(port), "-t", "$SYS/broker/publish/messages/received", "-C", "1"]  # fmt: skip
+    return int(subprocess.run(command, capture_output=True, check=True, timeout=20).stdout)
 
 
-def compare(folder: Path, count: int, port: int, qos: int) -> None:
+def show(name: str, qos: int, arrived: int, seconds: float, peak: int) -> None:
+    print(f"{name:<28} QoS {qos}  {arrived / seconds:>9,.0f}/s  {seconds:6.1f} s  {peak / 1e6:6.0f} MB  {arrived:>9,} arrived", flush=True)  # fmt: skip
+
+
+def compare(folder: Path, port: int, qos: int) -> None:
     lines = folder / "lines.json"
     url = f"mqtt://127.0.0.1:{port}"
+    before = received(port)
     whole, peak, said = measured(
         [
             sys.executable, "-m", "energydash", "publish", "--json", "--quiet", "--speed", "max", "--qos", str(qos),
@@ -143,19 +152,17 @@ def compare(folder: Path, count: int, port: int, qos: int) -> None:
             "--market-csv", str(folder / "market_metrics_data.csv"),
         ]
     )  # fmt: skip
-    summary = json.loads(said)
-    assert summary["acknowledged"] >= count, summary
-    show("energydash publish, sending", qos, count, summary["sending_s"], peak)
-    show("energydash publish, whole", qos, count, whole, peak)
-    tool = shutil.which("mosquitto_pub")
-    if tool:
-        command = [tool, "-p", str(port), "-t", TOPIC, "-q", str(qos), "-l"]
-        seconds, peak, _ = measured(command, lines)
-        show("mosquitto_pub -l", qos, count, seconds, peak)
+    arrived = received(port) - before
+    show("energydash publish, sending", qos, arrived, json.loads(said)["sending_s"], peak)
+    show("energydash publish, whole", qos, arrived, whole, peak)
+    others = {"mosquitto_pub -l": (["mosquitto_pub", "-p", str(port), "-t", TOPIC, "-q", str(qos), "-l"], lines)}  # fmt: skip
     for name in LIBRARIES:
         command = [sys.executable, __file__, "--child", name, "--port", str(port), "--qos", str(qos), "--lines", str(lines)]  # fmt: skip
-        _, peak, said = measured(command)
-        show(f"plain {name}", qos, count, float(said), peak)
+        others[f"plain {name}"] = (command, None)
+    for name, (command, stdin) in others.items():
+        before = received(port)
+        seconds, peak, said = measured(command, stdin)
+        show(name, qos, received(port) - before, float(said or seconds), peak)
 
 
 def main() -> None:
@@ -173,9 +180,9 @@ def main() -> None:
         folder = Path(text)
         count = write_tables(folder, given.days)
         print(f"{count:,} records, to Mosquitto")
-        with Server("mosquitto", folder) as server:
+        with Server("mosquitto", folder, "allow_anonymous true", "sys_interval 1") as server:
             for qos in (0, 1):
-                compare(folder, count, server.port, qos)
+                compare(folder, server.port, qos)
 
 
 if __name__ == "__main__":
