@@ -57,7 +57,7 @@ async def stream_of(broker, qos):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("qos", [0, 1])
+@pytest.mark.parametrize("qos", [0, 1, 2])
 async def test_everything_arrives_once_in_event_time_order(tmp_path, kind, qos):
     write_all(tmp_path, 40)
     with Server(kind, tmp_path) as server:

@@ -157,6 +157,8 @@ class Client(aiomqtt.Client):
     async def _until(self, limit: int) -> None:
         self._wanted = limit
         while len(self._under_way) > limit:
+            if self._disconnected.done():
+                raise aiomqtt.MqttError("connection lost") from self._disconnected.exception()
             answers = self._answers
             self._moved.clear()
             try:
@@ -166,8 +168,6 @@ class Client(aiomqtt.Client):
                 if answers == self._answers:
                     raise aiomqtt.MqttError("the broker answers nothing any more") from None
             self._check_refusal()
-            if self._disconnected.done():
-                raise aiomqtt.MqttError("connection lost") from self._disconnected.exception()
         self._check_refusal()
 
     def _check_refusal(self) -> None:
