@@ -1,23 +1,19 @@
-"""The command line: options to settings to one call; the only place that prints results and exits."""
+"""The command line: options to settings to one call; with `console` the only place that prints results and exits."""
 
-import asyncio
-import logging
 import os
 import sys
-from collections.abc import Coroutine
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 import typer
 
-from energydash import __version__, config, log, nem, process, progress
+from energydash import __version__, config, console, nem, process, progress
 from energydash import options as opt
+from energydash.cli_publish import publish
 from energydash.errors import ConfigError, EnergydashError
-
-_DEBUG = "ENERGYDASH_DEBUG"
 
 app = typer.Typer(
     name="energydash",
@@ -45,45 +41,6 @@ def _every_command(
     ] = False,
 ) -> None:
     """Australia's power grid, live on one screen and on one wire."""
-
-
-def _begin(command: str, log_level: str, *, debug: bool) -> None:
-    log.set_up(command, level=log_level)
-    if debug:
-        os.environ[_DEBUG] = "1"
-
-
-def _announce(url: str, *, quiet: bool, as_json: bool) -> None:
-    """Say where a service listens."""
-    if as_json:
-        typer.echo(msgspec.json.encode({"url": url}).decode())
-    elif not quiet:
-        typer.echo(f"{url} (Ctrl-C ends it)", err=True)
-
-
-def _tell(text: str, *, quiet: bool) -> None:
-    """Say what a user should read while the work goes on."""
-    logging.getLogger(__name__).info("%s", text)
-    if not quiet:
-        typer.echo(text, err=True)
-
-
-def _report(summary: msgspec.Struct, *, as_json: bool) -> None:
-    """Print what a command did: one JSON object, or a line for each fact that there is."""
-    if as_json:
-        typer.echo(msgspec.json.encode(summary).decode())
-        return
-    for name, value in msgspec.to_builtins(summary).items():
-        if value is None or value in ({}, []):
-            continue
-        text = f"{value:,}" if type(value) is int else value
-        if isinstance(value, dict):
-            text = ", ".join(f"{word} ({count})" for word, count in value.items())
-        typer.echo(f"{name.replace('_', ' '):<28} {text}")
-
-
-def _run[T](coroutine: Coroutine[Any, Any, T]) -> T:
-    return asyncio.run(process.until_terminated(coroutine))
 
 
 @app.command()
@@ -115,7 +72,7 @@ def fetch(
     debug: opt.Debug = False,
 ) -> None:
     """Get the catalogue, every unit's power and emissions, and the market, into data/*.json."""
-    _begin("fetch", log_level, debug=debug)
+    console.begin("fetch", log_level, debug=debug)
     until = opt.moment(end, network) or nem.floor_interval(nem.now())
     since = opt.moment(start, network) or until - timedelta(days=days)
     if since >= until:
@@ -133,11 +90,13 @@ def fetch(
 
     do = job.follow if follow else job.run
     with progress.shown("fetch", quiet=quiet) as show:
-        summary = _run(do(settings, make_source(settings), show, partial(_tell, quiet=quiet)))
+        summary = console.run(
+            do(settings, make_source(settings), show, partial(console.tell, quiet=quiet))
+        )
     if isinstance(summary, job.Planned) and not as_json:
         typer.echo(job.describe(summary, nem.now()))
     elif summary is not None:
-        _report(summary, as_json=as_json)
+        console.report(summary, as_json=as_json)
 
 
 @app.command()
@@ -161,7 +120,7 @@ def convert(
     debug: opt.Debug = False,
 ) -> None:
     """Turn the raw answers into exact tables: one row for a station and an interval."""
-    _begin("convert", log_level, debug=debug)
+    console.begin("convert", log_level, debug=debug)
     folder = input_dir or data_dir
     tables = output_dir or folder / "csv_output"
     settings = config.ConvertSettings(
@@ -176,59 +135,7 @@ def convert(
         job.refuse_doubts(summary)
 
 
-@app.command()
-def publish(
-    data_dir: opt.DataDir = opt.DATA,
-    broker: opt.BrokerUrl = opt.BROKER,
-    broker_host: opt.BrokerHost = None,
-    broker_port: opt.BrokerPort = None,
-    facility_csv: Annotated[
-        Path | None,
-        opt.option("--facility-csv", "Table of the stations' values (default: in --data-dir)."),
-    ] = None,
-    market_csv: Annotated[
-        Path | None,
-        opt.option("--market-csv", "Table of the market's values (default: in --data-dir)."),
-    ] = None,
-    facility_topic: opt.FacilityTopic = config.FACILITY_TOPIC,
-    market_topic: opt.MarketTopic = config.MARKET_TOPIC,
-    qos: Annotated[int, opt.option("--qos", "MQTT quality of service.", min=0, max=2)] = 0,
-    speed: Annotated[
-        str, opt.option("--speed", "Event seconds per wall second, or max.")
-    ] = "60",
-    delay: Annotated[
-        float, opt.option("--delay", "Least seconds between messages.", min=0)
-    ] = 0.0,
-    loop: Annotated[bool, opt.option("--loop", "Start again at the end.")] = False,
-    follow: Annotated[bool, opt.option("--follow", "Go on with what the tables gain.")] = False,
-    backfill_until: Annotated[
-        str | None,
-        opt.option(
-            "--backfill-until",
-            "Send all up to this time (or: now) at once, before the pacing begins.",
-        ),
-    ] = None,
-    log_level: opt.LogLevel = "INFO",
-    quiet: opt.Quiet = False,
-    as_json: opt.Json = False,
-    debug: opt.Debug = False,
-) -> None:
-    """Stream the tables to an MQTT broker in event-time order."""
-    _begin("publish", log_level, debug=debug)
-    tables = data_dir / "csv_output"
-    settings = config.PublishSettings(
-        broker=opt.broker_at(broker, broker_host, broker_port),
-        facility_csv=facility_csv or tables / "facility_metrics_wide.csv",
-        market_csv=market_csv or tables / "market_metrics_data.csv",
-        facility_topic=facility_topic, market_topic=market_topic, qos=qos, speed=opt.speed_of(speed),
-        delay_s=delay, loop=loop, follow=follow,
-        backfill_until=opt.moment(backfill_until, nem.NETWORK),
-    )  # fmt: skip
-    from energydash.stream import publisher
-
-    with progress.shown("publish", quiet=quiet) as show:
-        summary = _run(publisher.run(settings, show))
-    _report(summary, as_json=as_json)
+app.command()(publish)
 
 
 @app.command()
@@ -241,6 +148,12 @@ def serve(
     token: opt.Tokens = None,
     allow_origin: opt.AllowOrigin = None,
     insecure: opt.Insecure = False,
+    ca_file: opt.CaFile = None,
+    cert_file: opt.CertFile = None,
+    key_file: opt.KeyFile = None,
+    mqtt_version: opt.Version = "3.1.1",
+    client_id: opt.ClientId = None,
+    qos: opt.Qos = 0,
     facility_topic: opt.FacilityTopic = config.FACILITY_TOPIC,
     market_topic: opt.MarketTopic = config.MARKET_TOPIC,
     history_hours: opt.HistoryHours = 24.0,
@@ -255,9 +168,12 @@ def serve(
     debug: opt.Debug = False,
 ) -> None:
     """Offer what the broker carries over WebSocket and REST."""
-    _begin("serve", log_level, debug=debug)
+    console.begin("serve", log_level, debug=debug)
     settings = config.ServeSettings(
-        broker=opt.broker_at(broker, broker_host, broker_port), host=host, port=port,
+        broker=opt.broker_at(
+            broker, broker_host, broker_port, ca_file=ca_file, cert_file=cert_file,
+            key_file=key_file, version=mqtt_version, client_id=client_id,
+        ), qos=qos, host=host, port=port,
         facility_topic=facility_topic, market_topic=market_topic, tokens=config.parse_tokens(token or ()),
         allow_origin=tuple(allow_origin or ()), insecure=insecure, history_hours=history_hours,
         history_dir=history, max_connections=max_connections,
@@ -265,8 +181,8 @@ def serve(
     )  # fmt: skip
     from energydash.server import app as server
 
-    ready = partial(_announce, f"http://{host}:{port}", quiet=quiet, as_json=as_json)
-    _run(server.serve(settings, ready))
+    ready = partial(console.announce, f"http://{host}:{port}", quiet=quiet, as_json=as_json)
+    console.run(server.serve(settings, ready))
 
 
 @app.command()
@@ -289,15 +205,15 @@ def ui(
     debug: opt.Debug = False,
 ) -> None:
     """Show the live dashboard."""
-    _begin("ui", log_level, debug=debug)
+    console.begin("ui", log_level, debug=debug)
     settings = config.UiSettings(
         backend=backend, host=host, port=port, token=opt.shown_token(token),
         open_browser=open_browser, insecure=insecure, tiles=tiles,
     )  # fmt: skip
     from energydash.ui import page
 
-    ready = partial(_announce, f"http://{host}:{port}", quiet=quiet, as_json=as_json)
-    _run(page.serve(settings, ready))
+    ready = partial(console.announce, f"http://{host}:{port}", quiet=quiet, as_json=as_json)
+    console.run(page.serve(settings, ready))
 
 
 @app.command()
@@ -323,7 +239,7 @@ def up(
     debug: opt.Debug = False,
 ) -> None:
     """Do all of it: fetch, convert, broker, publish, serve and dashboard, supervised."""
-    _begin("up", log_level, debug=debug)
+    console.begin("up", log_level, debug=debug)
     settings = config.UpSettings(
         data_dir=data_dir, source=source.value, broker=broker, speed=speed, host=host, port=port,
         server_port=server_port, token=opt.secret(token), open_browser=open_browser,
@@ -331,7 +247,7 @@ def up(
     )  # fmt: skip
     from energydash import up as supervisor
 
-    _run(supervisor.run(settings))
+    console.run(supervisor.run(settings))
 
 
 def main() -> None:
@@ -341,7 +257,7 @@ def main() -> None:
     try:
         app()
     except EnergydashError as exc:
-        if os.environ.get(_DEBUG):
+        if os.environ.get(console.DEBUG):
             raise
         typer.echo(f"energydash: {exc}", err=True)
         sys.exit(exc.exit_code)

@@ -9,43 +9,23 @@ import os
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
-from typing import Literal, override
-from urllib.parse import unquote, urlsplit
+from typing import Literal
+from urllib.parse import urlsplit
 
 import msgspec
 from dotenv import load_dotenv
 
+from energydash.address import Broker, parse_broker
 from energydash.errors import ConfigError
+from energydash.secret import Secret
+
+__all__ = ["Broker", "Secret", "parse_broker"]  # they stand here for whoever reads settings
 
 OPENELECTRICITY_URL = "https://api.openelectricity.org.au/v4"
 FACILITY_TOPIC = "a02/facility_metrics/v1/stream"
 MARKET_TOPIC = "a02/market_metrics/v1/stream"
-
-_MQTT_PORT = 1883
-_MQTTS_PORT = 8883
-_SHOWN_OF_A_KEY = 4
-
-
-class Secret(str):
-    """A string that shows itself masked; use `reveal()` where it is really needed."""
-
-    __slots__ = ()
-
-    @override
-    def __repr__(self) -> str:
-        return "Secret('***')"
-
-    @override
-    def __str__(self) -> str:
-        return "***" if self.reveal() else ""
-
-    @override
-    def __format__(self, format_spec: str) -> str:
-        return format(str(self), format_spec)
-
-    def reveal(self) -> str:
-        """Give the secret itself."""
-        return str.__str__(self)
+HOME_PREFIX = "homeassistant"
+HOME_TOPIC = "a02/home/v1"
 
 
 class Token(msgspec.Struct, frozen=True):
@@ -72,48 +52,6 @@ def parse_tokens(texts: Iterable[str]) -> tuple[Token, ...]:
     if len({token.name for token in tokens}) < len(tokens):
         raise ConfigError("two --token have the same name: give each its own")
     return tuple(tokens)
-
-
-class Broker(msgspec.Struct, frozen=True, kw_only=True):
-    """An MQTT broker's address."""
-
-    host: str = "127.0.0.1"
-    port: int = _MQTT_PORT
-    tls: bool = False
-    username: str | None = None
-    password: Secret | None = None
-
-    @property
-    def url(self) -> str:
-        """The address without its password."""
-        scheme = "mqtts" if self.tls else "mqtt"
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{scheme}://{host}:{self.port}"
-
-
-def parse_broker(text: str) -> Broker:
-    """Read `mqtt://host:port`, `mqtts://user:pass@host:port` or `host[:port]`.
-
-    Raises:
-        ConfigError: the text is none of these.
-    """
-    parts = urlsplit(text if "://" in text else f"mqtt://{text}")
-    try:
-        port = parts.port
-    except ValueError:
-        port = -1
-    if parts.scheme not in {"mqtt", "mqtts"} or not parts.hostname or port == -1:
-        raise ConfigError(
-            "the broker address is not understood: give mqtt://host:port, mqtts://user:pass@host:port or host[:port]"
-        )
-    tls = parts.scheme == "mqtts"
-    return Broker(
-        host=parts.hostname,
-        port=port or (_MQTTS_PORT if tls else _MQTT_PORT),
-        tls=tls,
-        username=unquote(parts.username) if parts.username else None,
-        password=Secret(unquote(parts.password)) if parts.password else None,
-    )
 
 
 def topic_beside(stream_topic: str, last_level: str) -> str:
@@ -206,11 +144,20 @@ class ConvertSettings(msgspec.Struct, frozen=True, kw_only=True):
     format: Literal["csv", "parquet"] = "csv"
 
 
+class HomeSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What Home Assistant is told: where it looks for devices, where their values are, and which stations are among them."""
+
+    prefix: str = HOME_PREFIX
+    topic: str = HOME_TOPIC
+    facilities: tuple[str, ...] = ()
+
+
 class PublishSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What `publish` needs.
 
     `speed` is event seconds per wall second, None for as fast as it goes. Records up to `backfill_until` are sent
-    at once, before the pacing begins. `follow` goes on with what later appears in the tables.
+    at once, before the pacing begins. `follow` goes on with what later appears in the tables. `start` and `end` are half-open;
+    of `facilities`, `regions` and `fuels` an empty one is all. `offset_file` keeps the place that `--resume` goes on from.
     """
 
     broker: Broker
@@ -218,12 +165,21 @@ class PublishSettings(msgspec.Struct, frozen=True, kw_only=True):
     market_csv: Path
     facility_topic: str = FACILITY_TOPIC
     market_topic: str = MARKET_TOPIC
+    status_topic: str | None = None
     qos: int = 0
     speed: float | None = 60.0
     delay_s: float = 0.0
     loop: bool = False
+    rebase: Literal["now"] | None = None
     follow: bool = False
+    offset_file: Path | None = None
     backfill_until: datetime | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+    facilities: tuple[str, ...] = ()
+    regions: tuple[str, ...] = ()
+    fuels: tuple[str, ...] = ()
+    home: HomeSettings | None = None
 
 
 class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -233,6 +189,7 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     broker: Broker
+    qos: int = 0
     host: str = "127.0.0.1"
     port: int = 8000
     facility_topic: str = FACILITY_TOPIC

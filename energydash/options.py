@@ -3,12 +3,13 @@
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 import typer
 
 from energydash import config, nem
+from energydash.address import Access, reached
 from energydash.errors import ConfigError
 
 
@@ -27,10 +28,11 @@ class TableFormat(StrEnum):
     parquet = "parquet"
 
 
-def option(flag: str, text: str, env: str | None = None, **more: Any) -> Any:
-    """Give an option whose environment variable is ENERGYDASH_<OPTION>, unless it has its own."""
+def option(flag: str, text: str, env: str | None = None, *, also: str = "", **more: Any) -> Any:
+    """Give an option whose environment variable is ENERGYDASH_<OPTION>, unless it has its own; `also` is its name elsewhere."""
     name = flag.split("/", maxsplit=1)[0].removeprefix("--").replace("-", "_").upper()
-    return typer.Option(flag, help=text, envvar=env or f"ENERGYDASH_{name}", **more)
+    flags = (flag, also) if also else (flag,)
+    return typer.Option(*flags, help=text, envvar=env or f"ENERGYDASH_{name}", **more)
 
 
 DataDir = Annotated[Path, option("--data-dir", "Folder that holds the data.")]
@@ -41,7 +43,8 @@ Debug = Annotated[bool, option("--debug", "Show the traceback of an error.")]
 BrokerUrl = Annotated[
     str,
     option(
-        "--broker", "MQTT broker: mqtt://host:port, mqtts://user:pass@host:port, host[:port]."
+        "--broker",
+        "MQTT broker: mqtt://host:port, mqtts://user:pass@host, ws://host/path, wss://; more nodes with commas.",
     ),
 ]
 BrokerHost = Annotated[
@@ -50,6 +53,23 @@ BrokerHost = Annotated[
 BrokerPort = Annotated[
     int | None, option("--broker-port", "Broker's port, instead of --broker.")
 ]
+CaFile = Annotated[
+    Path | None,
+    option("--ca-file", "PEM file of who signed the broker's certificate.", also="--cafile"),
+]
+CertFile = Annotated[
+    Path | None,
+    option("--cert-file", "PEM file of our own certificate for the broker.", also="--cert"),
+]
+KeyFile = Annotated[
+    Path | None, option("--key-file", "PEM file of that certificate's key.", also="--key")
+]
+Version = Annotated[str, option("--mqtt-version", "MQTT 3.1.1 or 5.")]
+ClientId = Annotated[
+    str | None,
+    option("--client-id", "Our name at the broker (default: a new one).", also="--id"),
+]
+Qos = Annotated[int, option("--qos", "MQTT quality of service.", min=0, max=2)]
 FacilityTopic = Annotated[
     str, option("--facility-topic", "MQTT topic of the stations' values.")
 ]
@@ -143,12 +163,26 @@ def shown_token(text: str | None) -> config.Secret | None:
     return tokens[0].secret if tokens else None
 
 
-def broker_at(url: str, host: str | None, port: int | None) -> config.Broker:
-    """Read the broker's address, in which --broker-host and --broker-port win."""
-    address = config.parse_broker(url)
-    return msgspec.structs.replace(
-        address, host=host or address.host, port=port or address.port
-    )
+def broker_at(url: str, host: str | None, port: int | None, **access: Any) -> config.Broker:
+    """Read the broker's address, in which --broker-host and --broker-port win, and what is said beside it (`Access`)."""
+    broker = config.parse_broker(url)
+    if host or port:
+        broker = msgspec.structs.replace(
+            broker, host=host or broker.host, port=port or broker.port, others=()
+        )
+    return reached(broker, Access(**access))
+
+
+def several(text: str | None) -> tuple[str, ...]:
+    """Read names parted by commas."""
+    return tuple(name.strip() for name in (text or "").split(",") if name.strip())
+
+
+def rebase_of(text: str | None) -> Literal["now"] | None:
+    """Read what event time is shifted to."""
+    if text is None or text == "now":
+        return text  # type: ignore[return-value]
+    raise ConfigError(f"--rebase {text}: there is only now")
 
 
 def speed_of(text: str) -> float | None:

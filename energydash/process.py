@@ -7,8 +7,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from energydash.errors import EnergydashError
@@ -20,7 +20,11 @@ SUPERVISED = "ENERGYDASH_SUPERVISED"
 
 # Set for a command that the user runs alone, these would keep a part from its end, or from its work.
 _NOT_INHERITED = dict.fromkeys(
-    ("ENERGYDASH_FOLLOW", "ENERGYDASH_DRY_RUN", "ENERGYDASH_RESTART", "ENERGYDASH_LOOP", "ENERGYDASH_STRICT"), "false"
+    ("ENERGYDASH_FOLLOW", "ENERGYDASH_DRY_RUN", "ENERGYDASH_RESTART", "ENERGYDASH_LOOP", "ENERGYDASH_STRICT",
+     "ENERGYDASH_RESUME", "ENERGYDASH_HOME_ASSISTANT_REMOVE"), "false"
+) | dict.fromkeys(
+    # Two parts with one name would throw each other out of the broker for ever.
+    ("ENERGYDASH_CLIENT_ID", "ENERGYDASH_START", "ENERGYDASH_END", "ENERGYDASH_REBASE", "ENERGYDASH_DELAY"), ""
 )  # fmt: skip
 
 Arguments = Callable[[], Sequence[str]]
@@ -91,6 +95,26 @@ def only_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
+
+
+@contextmanager
+def paused_by_signal(resumed: Callable[[float], None]) -> Iterator[None]:
+    """Stand still on SIGTSTP (Ctrl-Z) until SIGCONT, and then call `resumed` with the seconds that it took."""
+
+    def stop() -> None:
+        stopped = time.monotonic()
+        os.kill(os.getpid(), signal.SIGSTOP)
+        resumed(time.monotonic() - stopped)
+
+    if not hasattr(signal, "SIGTSTP"):  # Windows
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTSTP, stop)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGTSTP)
 
 
 class Part:

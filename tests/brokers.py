@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
@@ -16,6 +16,7 @@ from processes import clean_environment, free_port
 
 from energydash import schema
 from energydash.config import Broker
+from energydash.stream.client import Client, Outgoing
 
 MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
 START = "import sys; from energydash.stream.broker import main; main(sys.argv[1:])"
@@ -105,6 +106,14 @@ class Taken:
 
     def rejected(self, kind: str, cause: str) -> None:
         self.causes.append((kind, cause))
+
+
+async def put_all(client: Client, messages: Iterable[tuple[str, bytes]]) -> None:
+    """Send (topic, payload)s as the publisher does; on return each has its answer."""
+    for topic, body in messages:
+        await client.room()
+        client.put(Outgoing(topic, body))
+    await client.settled()
 
 
 async def until(condition: Callable[[], object], what: str, limit_s: float = 10) -> None:

@@ -5,10 +5,10 @@ import subprocess
 import sys
 
 import pytest
-from brokers import START, Server
+from brokers import START, Server, put_all
 
 from energydash import config
-from energydash.stream.connection import connected, publish_all
+from energydash.stream.client import connected
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -47,10 +47,10 @@ async def test_a_flight_arrives_whole_and_in_order(tmp_path):
     with Server("embedded", tmp_path) as server:
         async with (
             connected(server.address, "a") as reader,
-            connected(server.address, "b") as mqtt,
+            connected(server.address, "b", qos=1) as mqtt,
         ):
             await reader.subscribe("flight", qos=1)
-            await publish_all(mqtt, [("flight", body) for body in sent], qos=1)
+            await put_all(mqtt, [("flight", body) for body in sent])
             got = []
             async for message in reader.messages:
                 got.append(message.payload)

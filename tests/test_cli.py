@@ -29,6 +29,10 @@ def test_wrong_usage_ends_with_two(tmp_path):
         (("fetch", "--start", "2026-03-02", "--end", "2026-03-01"), "the window is empty"),
         (("fetch", "--source", "openelectricity"), "OPENELECTRICITY_API_KEY"),
         (("publish", "--broker", "http://x"), "the broker address is not understood"),
+        (("publish", "--loop", "--follow"), "give one of them"),
+        (("publish", "--rebase", "then"), "--rebase then"),
+        (("publish", "--start", "2026-03-02", "--end", "2026-03-01"), "the window is empty"),
+        (("serve", "--cafile", "no.pem", "--broker", "mqtts://h"), "no.pem is not there"),
         (("serve", "--host", "0.0.0.0"), "--token"),
         (("ui", "--host", "0.0.0.0", "--no-open"), "--insecure"),
         (("ui", "--backend", "http://x", "--no-open"), "no WebSocket address"),
@@ -56,6 +60,13 @@ def test_a_failure_beneath_a_running_service_is_one_line_and_one(tmp_path):
 
     assert done.returncode == 1
     assert "no valid host name" in only_line(done)
+
+
+def test_resuming_without_acknowledgements_says_what_it_cannot_promise(tmp_path):
+    for qos, said in (("0", True), ("1", False)):
+        done = energydash("publish", "--resume", "--qos", qos, cwd=tmp_path)
+        assert done.returncode == 1
+        assert ("nobody acknowledges" in done.stderr) is said
 
 
 def test_a_missing_file_is_one_line_and_one(tmp_path):

@@ -53,13 +53,15 @@ def test_tables_read_again_give_only_what_is_new_or_revised():
     assert ledger.news(again) is None
 
 
-def test_the_ledger_forgets_what_is_too_old_to_be_revised():
+def test_the_ledger_knows_two_days_and_forgets_what_is_too_old_to_be_revised():
     ledger = Ledger()
-    for index in range(100):
+    for index in range(1000):
         ledger.sent(Interval(at(index), [station(index)], []))
-    assert ledger.facilities_after == at(99) - timedelta(hours=2)
+
+    assert ledger.facilities_after == at(999) - timedelta(hours=48)
     assert ledger.market_after is None
-    assert len(ledger._facilities) == 24
+    assert ledger.news(Interval(at(999 - 575), [station(999 - 575)], [])) is None
+    assert ledger.news(Interval(at(999 - 576), [station(999 - 576)], [])) is not None
 
 
 def test_the_newest_of_every_station_is_kept_whatever_comes_late():

@@ -13,10 +13,27 @@ MAX_LINES = 350
 LONGER = {"schema.py": 450}
 
 # What every part may import, and the stages in the order in which data passes them.
-SHARED = {"errors", "nem", "schema", "config", "log", "progress", "process"}
+SHARED = {
+    "errors",
+    "secret",
+    "address",
+    "nem",
+    "schema",
+    "config",
+    "log",
+    "progress",
+    "process",
+}
 STAGES = ("sources", "files", "fetch", "convert", "stream", "server")
 # The dashboard knows the server by its wire alone; the command line and the supervisor start all of them.
-EDGES = {"ui": set(), "cli": {*STAGES, "ui", "up", "options"}, "up": set(), "options": set()}
+EDGES = {
+    "ui": set(),
+    "up": set(),
+    "options": set(),
+    "console": set(),
+    "cli_publish": {"stream", "options", "console"},
+    "cli": {*STAGES, "ui", "up", "options", "console", "cli_publish"},
+}
 HOMES = {
     "httpx": {"sources"},
     "openelectricity": {"sources"},
@@ -29,7 +46,7 @@ HOMES = {
     "panel": {"ui"},
     "bokeh": {"ui"},
     "holoviews": {"ui"},
-    "typer": {"cli", "options"},
+    "typer": {"cli", "options", "console"},
 }
 
 

@@ -148,6 +148,7 @@ async def serve(settings: ServeSettings, ready: Callable[[], None] = lambda: Non
                     facility_topic=settings.facility_topic,
                     market_topic=settings.market_topic,
                     sink=fanout.hub,
+                    qos=settings.qos,
                 ),
                 name="subscriber",
             )

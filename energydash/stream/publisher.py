@@ -3,25 +3,27 @@
 import asyncio
 import logging
 import time
-from datetime import datetime
-from typing import Any
+from contextlib import suppress
+from datetime import datetime, timedelta
 
 import aiomqtt
 import msgspec
 
-from energydash import schema
-from energydash.config import PublishSettings, topic_beside
-from energydash.errors import BrokerError, FileError
+from energydash import nem
+from energydash.config import PublishSettings
+from energydash.errors import FileError
+from energydash.process import paused_by_signal
 from energydash.progress import Progress
-from energydash.stream.connection import (
-    backoff_s,
-    connected,
-    is_refusal,
-    publish_all,
-    while_connected,
-)
-from energydash.stream.ledger import Ledger, Newest
-from energydash.stream.replay import Interval, Pacer
+from energydash.stream.client import Client, Mark
+from energydash.stream.home import Home
+from energydash.stream.ledger import Ledger
+from energydash.stream.link import Link
+from energydash.stream.outbox import Outbox, after
+from energydash.stream.pace import Pace
+from energydash.stream.position import Position
+from energydash.stream.replay import Interval, rebase, shifted
+from energydash.stream.retained import Retained, will
+from energydash.stream.selection import Selection, selection_of
 from energydash.stream.tail import Tail
 
 logger = logging.getLogger(__name__)
@@ -29,22 +31,22 @@ logger = logging.getLogger(__name__)
 CONNECT_TIMEOUT_S = 5.0
 """How long a broker that does not answer is asked again at the start."""
 
-_BACKOFF_CAP_S = 2.0
-_STEADY_AFTER_S = 5.0
-_LATEST_EVERY_S = 0.5
 _IDLE_S = 0.5
+_SETTLE_S = 1.0
 
 
 class PublishSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """What was published; `start` and `end` are the first and last interval."""
+    """What was published; `start` and `end` are the first and last interval, `sending_s` is the time since the tables were read."""
 
     broker: str
     records: int
+    acknowledged: int
     intervals: int
     reconnects: int
     start: datetime | None
     end: datetime | None
     seconds: float
+    sending_s: float
 
 
 async def run(
@@ -54,200 +56,209 @@ async def run(
 ) -> PublishSummary:
     """Publish the tables to their end; with `loop` or `follow`, until cancelled.
 
-    A connection that is lost later is taken up again for ever, with the interval that was being sent.
+    A connection that is lost later is taken up again for ever, with the messages that the broker has not acknowledged.
 
     Raises:
         FileError: a table is missing or malformed.
-        BrokerError: no broker answers within `connect_timeout_s` of the start, or it refuses us.
+        ConfigError: the tables have nothing of what was chosen.
+        BrokerError: no broker answers within `connect_timeout_s` of the start, or it refuses us or a message.
     """
     publisher = _Publisher(settings, progress)
     try:
-        return await publisher.run(connect_timeout_s)
+        with paused_by_signal(publisher.pace.pause):
+            return await publisher.run(connect_timeout_s)
     finally:
         await publisher.close()
 
 
 class _Publisher:
-    """One run: where in the tables it stands, so that a lost connection costs no interval."""
+    """One run: where in the tables it stands, so that a lost connection costs no record."""
 
     def __init__(self, settings: PublishSettings, progress: Progress) -> None:
+        topics = (settings.facility_topic, settings.market_topic)
         self._settings = settings
         self._progress = progress
+        self._link = Link(settings.broker, "publish", qos=settings.qos, will=will(settings))
         self._tail = Tail(settings.facility_csv, settings.market_csv)
-        self._pacer: Pacer | None = None
-        self._catalogue = b""
-        self._ledger = Ledger()
-        self._newest = Newest()
-        self._latest_at = 0.0
-        self._latest_due = False
-        self._message_at = 0.0
-        self._records = 0
+        self._position = (
+            Position(settings.offset_file, topics) if settings.offset_file else None
+        )
+        # Up to here an earlier run came.
+        self._mark: Mark | None = self._position.load() if self._position else None
+        self._outbox = Outbox(topics, settings.delay_s, self._mark)
+        self._retained = Retained(settings, Home.of(settings))
+        self._ledger = Ledger() if settings.follow else None
+        self._selection = Selection()
+        self._shift: timedelta | None = None
         self._intervals = 0
         self._first: datetime | None = None
         self._last: datetime | None = None
-        self._sessions = 0
+        self.pace = Pace(settings.speed, settings.backfill_until)
 
     async def close(self) -> None:
+        """Write down the place, and let a read that is under way end."""
+        await self._keep_position(now=True)
         await self._tail.close()
 
     async def run(self, connect_timeout_s: float) -> PublishSummary:
         started = time.monotonic()
-        attempt = 0
-        # A malformed table is said before any broker is asked.
-        self._tail.open()
+        # What is malformed is said before any broker is asked.
         await self._read_catalogue()
+        self._tail.open(self._selection)
         await self._tail.peek()
-        while True:
-            began = time.monotonic()
-            sessions = self._sessions
-            try:
-                async with connected(self._settings.broker, "publish") as mqtt:
-                    self._sessions += 1
-                    logger.info("connected to %s", self._settings.broker.url)
-                    await while_connected(mqtt, self._stream(mqtt))
-                break
-            except aiomqtt.MqttError as exc:
-                if not self._sessions:
-                    self._give_up_if_hopeless(
-                        exc, time.monotonic() - started, connect_timeout_s
-                    )
-                # Before the first connection the final error says it, once.
-                level = logging.WARNING if sessions != self._sessions else logging.INFO
-                logger.log(level, "no connection to %s: %s", self._settings.broker.url, exc)
-                steady = time.monotonic() - began > _STEADY_AFTER_S
-                attempt = 1 if steady and sessions != self._sessions else attempt + 1
-                await asyncio.sleep(backoff_s(attempt, _BACKOFF_CAP_S))
+        begun = time.monotonic()
+        await self._link.run(self._work, connect_timeout_s, self._outbox.take_back)
         return PublishSummary(
-            broker=self._settings.broker.url,
-            records=self._records,
+            broker=self._link.url,
+            records=self._outbox.records,
+            acknowledged=self._outbox.acknowledged,
             intervals=self._intervals,
-            reconnects=self._sessions - 1,
+            reconnects=self._link.reconnects,
             start=self._first,
             end=self._last,
             seconds=round(time.monotonic() - started, 3),
+            sending_s=round(time.monotonic() - begun, 3),
         )
 
-    def _give_up_if_hopeless(
-        self, error: aiomqtt.MqttError, waited_s: float, limit_s: float
-    ) -> None:
-        url = self._settings.broker.url
-        if is_refusal(error):
-            raise BrokerError(
-                f"the broker at {url} and we do not accept each other ({error}): check user, password and certificate"
-            ) from error
-        if waited_s > limit_s:
-            raise BrokerError(
-                f"no MQTT broker answers at {url} ({error}): start one, or use `energydash up`"
-            ) from error
-
     async def _read_catalogue(self) -> None:
-        self._catalogue = schema.encode(await self._tail.catalogue(self._settings.speed))
+        settings = self._settings
+        catalogue = await self._tail.catalogue(settings.speed)
+        self._selection = selection_of(
+            catalogue,
+            start=settings.start,
+            end=settings.end,
+            facilities=settings.facilities,
+            regions=settings.regions,
+            fuels=settings.fuels,
+        )
+        chosen = tuple(each for each in catalogue.facilities if self._selection.has(each.code))
+        self._retained.catalogue(msgspec.structs.replace(catalogue, facilities=chosen))
 
-    async def _stream(self, mqtt: aiomqtt.Client) -> None:
-        await self._announce(mqtt)
+    async def _work(self, client: Client) -> None:
+        """Use one connection to the end, and leave it as one should, also when told to stop."""
+        try:
+            await self._stream(client)
+        except asyncio.CancelledError:
+            with suppress(aiomqtt.MqttError, TimeoutError):
+                self._retained.farewell(client)
+                async with asyncio.timeout(_SETTLE_S):
+                    await client.settled()
+            raise
+        self._retained.farewell(client)
+        await client.settled()
+
+    async def _stream(self, client: Client) -> None:
+        await self._retained.announce(client)
+        await self._outbox.send(client)
         while True:
             before = self._intervals
-            while (interval := await self._tail.peek()) is not None:
-                news = self._ledger.news(interval)
-                if news is not None:
-                    await self._send(mqtt, news)
-                self._tail.drop()
-            await self._retain_latest(mqtt)
+            while (interval := await self._next()) is not None:
+                await self._send(client, interval)
+            await self._rest(client)
+            self._mark = None
             if self._settings.loop:
                 # Tables without a single interval must not become a busy loop.
                 await asyncio.sleep(0 if self._intervals != before else _IDLE_S)
                 self._start_over()
             elif self._settings.follow:
-                await self._await_more(mqtt)
+                await self._await_more(client)
             else:
                 return
 
-    async def _announce(self, mqtt: aiomqtt.Client) -> None:
-        """Say what the codes stand for, and repeat what a broker without a memory has lost."""
-        await self._retain(mqtt, self._settings.facility_topic, "catalogue", self._catalogue)
-        self._latest_due = True
-        await self._retain_latest(mqtt)
+    async def _next(self) -> Interval | None:
+        """Give what is to be sent next; None at the end of the tables."""
+        while (interval := await self._tail.peek()) is not None:
+            news = self._news(interval)
+            if news is not None:
+                return news
+            self._tail.drop()
+        return None
+
+    def _news(self, interval: Interval) -> Interval | None:
+        """Give what an earlier run, or an earlier reading of the tables, has not sent."""
+        if self._mark is not None:
+            return self._rest_of(interval, self._mark)
+        return self._ledger.news(interval) if self._ledger is not None else interval
+
+    def _rest_of(self, interval: Interval, mark: Mark) -> Interval | None:
+        """Give what lies after the place of an earlier run, and what was revised before it since."""
+        rest = after(interval, mark)
+        if self._ledger is None or rest is interval:
+            return rest
+        if rest is None and self._position is not None and self._position.has_changed(interval):
+            return interval
+        self._ledger.sent(interval)
+        return rest
 
     def _start_over(self) -> None:
-        self._pacer = None
-        self._ledger = Ledger()
-        self._newest = Newest()
-        self._tail.open()
+        """Begin the next round of a loop."""
+        if self._settings.rebase is None:
+            self._retained.start_over()
+        self._shift = None
+        self.pace.start_over()
+        self._tail.open(self._selection)
 
-    async def _await_more(self, mqtt: aiomqtt.Client) -> None:
+    async def _await_more(self, client: Client) -> None:
         """Wait for renewed tables and stand at what is new in them; a broken one is not the end."""
-        while True:
+        while self._ledger is not None:
             await self._tail.renewed()
-            self._tail.open(self._ledger.facilities_after, self._ledger.market_after)
             try:
                 await self._read_catalogue()
+                self._tail.open(
+                    self._selection, self._ledger.facilities_after, self._ledger.market_after
+                )
                 await self._tail.peek()
             except FileError as exc:
                 logger.warning("the renewed tables cannot be read: %s", exc)
                 self._tail.drop()
                 continue
-            await self._announce(mqtt)
+            await self._retained.announce(client)
             return
 
-    async def _send(self, mqtt: aiomqtt.Client, interval: Interval) -> None:
-        settings = self._settings
-        await self._await_turn(mqtt, interval.moment)
-        messages = [
-            *((settings.facility_topic, schema.encode(r)) for r in interval.facilities),
-            *((settings.market_topic, schema.encode(v)) for v in interval.market),
-        ]
-        if settings.delay_s:
-            await self._send_slowly(mqtt, messages)
-        else:
-            await publish_all(mqtt, messages, settings.qos)
-        self._records += len(messages)
+    async def _send(self, client: Client, interval: Interval) -> None:
+        moved = shifted(interval, self._shift_for(interval.moment))
+        if self.pace.wait_s(moved.moment) > 0:
+            # There is time now for what a burst has skipped.
+            await self._rest(client)
+        await self.pace.turn(moved.moment)
+        self._outbox.add(moved, interval.moment)
+        if self._ledger is not None:
+            self._ledger.sent(interval)
+        self._retained.take(moved)
+        self._tail.drop()
         self._intervals += 1
-        self._first = self._first or interval.moment
-        self._last = max(self._last or interval.moment, interval.moment)
-        self._ledger.sent(interval)
-        self._newest.take(interval)
-        self._latest_due = True
-        if time.monotonic() - self._latest_at > _LATEST_EVERY_S:
-            await self._retain_latest(mqtt)
-        self._progress(self._records, None, interval.moment.isoformat())
+        self._first = self._first or moved.moment
+        self._last = max(self._last or moved.moment, moved.moment)
+        await self._outbox.send(client)
+        await self._retained.refresh_if_time(client)
+        await self._keep_position()
+        self._show(moved.moment)
 
-    async def _await_turn(self, mqtt: aiomqtt.Client, moment: datetime) -> None:
-        """Wait until an interval is due; what is late is due at once."""
-        settings = self._settings
-        if self._pacer is None:
-            origin = max(moment, settings.backfill_until or moment)
-            self._pacer = Pacer(settings.speed, time.monotonic(), origin)
-        due = self._pacer.due(moment)
-        if due > time.monotonic():
-            # There is time now to retain what a burst has skipped.
-            await self._retain_latest(mqtt)
-        await asyncio.sleep(max(due - time.monotonic(), 0.0))
+    def _shift_for(self, moment: datetime) -> timedelta:
+        """Give by how much this round's event time is moved."""
+        if self._shift is None:
+            rebased = self._settings.rebase is not None
+            self._shift = rebase(moment, nem.now(), self._last) if rebased else timedelta()
+        return self._shift
 
-    async def _send_slowly(
-        self, mqtt: aiomqtt.Client, messages: list[tuple[str, bytes]]
-    ) -> None:
-        for topic, body in messages:
-            wait_s = self._message_at + self._settings.delay_s - time.monotonic()
-            await asyncio.sleep(max(wait_s, 0.0))
-            self._message_at = time.monotonic()
-            await mqtt.publish(topic, body, qos=self._settings.qos)
+    async def _rest(self, client: Client) -> None:
+        """Bring everything up to date: what is retained, the answers, the place."""
+        await self._retained.refresh(client)
+        await client.settled()
+        await self._keep_position()
 
-    async def _retain_latest(self, mqtt: aiomqtt.Client) -> None:
-        """Retain the newest value of everything, for whoever comes later."""
-        if not self._latest_due:
+    async def _keep_position(self, *, now: bool = False) -> None:
+        if self._position is None or not (now or self._position.is_time):
             return
-        settings = self._settings
-        await self._retain(mqtt, settings.facility_topic, "latest", self._newest.facilities())
-        await self._retain(mqtt, settings.market_topic, "latest", self._newest.market())
-        self._latest_due = False
-        self._latest_at = time.monotonic()
+        settled = self._outbox.acknowledged == self._outbox.records
+        sums = self._ledger.sums() if self._ledger is not None and settled else None
+        await self._position.keep(self._outbox.place, sums, now=now)
 
-    async def _retain(
-        self, mqtt: aiomqtt.Client, topic: str, last_level: str, what: Any
-    ) -> None:
-        if what is None:
-            return
-        body = what if isinstance(what, bytes) else schema.encode(what)
-        await mqtt.publish(
-            topic_beside(topic, last_level), body, qos=self._settings.qos, retain=True
-        )
+    def _show(self, moment: datetime) -> None:
+        acknowledged = self._outbox.acknowledged
+        text = f"{moment.isoformat()}, {self.pace.rate(self._outbox.records):,.0f} a second, {self.pace.lag_s:.1f} s behind"
+        if self._settings.qos:
+            text += f", {acknowledged:,} acknowledged"
+        if self._link.reconnects:
+            text += f", {self._link.reconnects} reconnects"
+        self._progress(self._outbox.records, None, text)

@@ -1,10 +1,11 @@
 """Event time to wall time: what is sent when. Pure."""
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
+from energydash import nem
 from energydash.schema import FacilityRecord, MarketRecord
 
 
@@ -36,6 +37,35 @@ def merged(
         yield Interval(moment, here, there)
 
 
+def market_key(record: MarketRecord) -> tuple[str, str, str | None]:
+    """Give what tells a market value from the others of its interval."""
+    return record.network_code, record.metric, record.network_region
+
+
+def shifted(interval: Interval, by: timedelta) -> Interval:
+    """Give an interval as if it had happened `by` later."""
+    if not by:
+        return interval
+    replace = msgspec.structs.replace
+    moment = interval.moment + by
+    return Interval(
+        moment,
+        [replace(record, event_time=moment) for record in interval.facilities],
+        [replace(value, event_time=moment) for value in interval.market],
+    )
+
+
+def rebase(first: datetime, now: datetime, last_sent: datetime | None) -> timedelta:
+    """Give the shift that has a round which begins at `first` begin at the interval of `now`.
+
+    Where an earlier round ran ahead of the present it begins right after it: for who listens, time never goes back.
+    """
+    begin = nem.floor_interval(now)
+    if last_sent is not None:
+        begin = max(begin, last_sent + nem.INTERVAL)
+    return begin - nem.floor_interval(first)
+
+
 class Pacer:
     """An absolute clock: event `e` is due at `started + (e - origin) / speed`, so that nothing drifts.
 
@@ -53,3 +83,7 @@ class Pacer:
         if self._speed is None:
             return self._started
         return self._started + max((moment - self._origin).total_seconds(), 0.0) / self._speed
+
+    def pause(self, seconds: float) -> None:
+        """Have all that is still to come wait for so much longer: a pause is not made up for."""
+        self._started += seconds

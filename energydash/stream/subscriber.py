@@ -1,30 +1,26 @@
 """MQTT to whoever wants the records: validated at the edge, in batches, for as long as it runs."""
 
 import asyncio
-import logging
 import math
-import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from typing import Protocol
+from itertools import groupby
+from typing import Protocol, cast
 
-import aiomqtt
 import msgspec
 
 from energydash import schema
 from energydash.config import Broker, topic_beside
-from energydash.stream.connection import Inbox, backoff_s, connected, new_inbox
+from energydash.errors import BrokerError
+from energydash.stream.client import Client
+from energydash.stream.link import Link
 
-logger = logging.getLogger(__name__)
-
-_BACKOFF_CAP_S = 2.0
-_STEADY_AFTER_S = 5.0
-_BATCH = 1000
+_GATHER_S = 0.01
 _REFUSED = 0x80
 _MAX_NAME = 64
 _MAX_FUELS = 64
 _MAX_RECORD_BYTES = 64 * 1024
-_MAX_RETAINED_BYTES = 16 * 1024 * 1024
+_MAX_RETAINED_BYTES = 4 * 1024 * 1024  # the whole NEM is a tenth of it
 _MAX_VALUE = 1e6  # MW, t or $/MWh beyond which a value is noise
 _EARLIEST = datetime(1998, 1, 1, tzinfo=UTC)  # the NEM began that December
 _LATEST = datetime(2100, 1, 1, tzinfo=UTC)
@@ -54,64 +50,60 @@ class Sink(Protocol):
         ...
 
 
+_Taken = schema.Catalogue | schema.FacilityRecord | schema.MarketRecord
+
+
 class _Rejected(Exception):  # noqa: N818 (it never leaves this module)
     """A message that is not what its topic promises."""
 
 
-async def run(broker: Broker, *, facility_topic: str, market_topic: str, sink: Sink) -> None:
-    """Feed `sink` until cancelled, through any number of lost connections."""
-    reader = _Reader(facility_topic, market_topic, sink)
-    attempt = 0
-    while True:
-        began = time.monotonic()
-        inbox = new_inbox()
-        try:
-            async with connected(broker, "serve", inbox) as mqtt:
-                await _subscribe(mqtt, reader.topics)
-                logger.info("connected to %s", broker.url)
-                sink.broker_state(connected=True)
-                # The next loss is news again.
-                attempt = 0
-                await _read(mqtt, inbox, reader)
-        except aiomqtt.MqttError as exc:
-            sink.broker_state(connected=False)
-            if attempt == 0:
-                logger.warning("no connection to %s: %s", broker.url, exc)
-        steady = time.monotonic() - began > _STEADY_AFTER_S
-        attempt = 1 if steady else attempt + 1
-        await asyncio.sleep(backoff_s(attempt, _BACKOFF_CAP_S))
+async def run(
+    broker: Broker, *, facility_topic: str, market_topic: str, sink: Sink, qos: int = 0
+) -> None:
+    """Feed `sink` until cancelled, through any number of lost connections.
+
+    With a `qos` above 0 and a name of its own (`Broker.client_id`), the broker keeps for this reader what it misses meanwhile.
+
+    Raises:
+        BrokerError: the broker refuses us, or does not let us read.
+    """
+    reader = Reader(facility_topic, market_topic, sink)
+    link = Link(
+        broker,
+        "serve",
+        take=reader.take,
+        lasting=qos > 0 and broker.client_id is not None,
+        most_bytes=_MAX_RETAINED_BYTES,
+    )
+
+    async def read(client: Client) -> None:
+        for topic in reader.topics:
+            await _subscribe(client, topic, qos)
+        sink.broker_state(connected=True)
+        await reader.hand_on()
+
+    await link.run(read, lost=lambda: sink.broker_state(connected=False))
 
 
-async def _subscribe(mqtt: aiomqtt.Client, topics: Iterable[str]) -> None:
-    for topic in topics:
-        for code in await mqtt.subscribe(topic, qos=0):
-            if getattr(code, "value", code) >= _REFUSED:
-                raise aiomqtt.MqttError(f"the broker does not let us read {topic}")
+async def _subscribe(client: Client, topic: str, qos: int) -> None:
+    for code in await client.subscribe(topic, qos=qos):
+        if getattr(code, "value", code) >= _REFUSED:
+            raise BrokerError(
+                f"the broker does not let us read {topic}: check its access rules"
+            )
 
 
-async def _read(mqtt: aiomqtt.Client, inbox: Inbox, reader: "_Reader") -> None:
-    async for first in mqtt.messages:
-        batch = [first]
-        # The iterator makes a task for each message: take what else has come at once.
-        while len(batch) < _BATCH and not inbox.empty():
-            batch.append(inbox.get_nowait())
-        reader.take((message.topic.value, _bytes(message)) for message in batch)
-        # A flood must not keep the rest of the process waiting.
-        await asyncio.sleep(0)
+class Reader:
+    """Bytes to records: what is wrong is counted and dropped, never raised.
 
-
-def _bytes(message: aiomqtt.Message) -> bytes:
-    payload = message.payload
-    return bytes(payload) if isinstance(payload, bytes | bytearray) else b""
-
-
-class _Reader:
-    """Bytes to records: what is wrong is counted and dropped, never raised."""
+    Each message is read as it comes, one for each turn of the loop: a flood waits in the network, and nobody else for it.
+    """
 
     def __init__(self, facility_topic: str, market_topic: str, sink: Sink) -> None:
         self._sink = sink
-        self._facilities: list[schema.FacilityRecord] = []
-        self._market: list[schema.MarketRecord] = []
+        self._taken: list[_Taken] = []
+        self._some = asyncio.Event()
+        self._known: frozenset[str] = frozenset()
         self.topics: dict[str, tuple[str, Callable[[bytes], None]]] = {
             topic_beside(facility_topic, "catalogue"): ("catalogue", self._catalogue),
             topic_beside(facility_topic, "latest"): ("facility_latest", self._facility_latest),
@@ -120,31 +112,46 @@ class _Reader:
             market_topic: ("market", self._market_record),
         }
 
-    def take(self, batch: Iterable[tuple[str, bytes]]) -> None:
-        """Decode a batch and hand on what it holds, in order of kind."""
-        for topic, payload in batch:
-            if topic not in self.topics:
-                continue
-            kind, read = self.topics[topic]
-            try:
-                read(payload)
-            except _Rejected as exc:
-                self._sink.rejected(kind, str(exc))
-            except msgspec.ValidationError:
-                self._sink.rejected(kind, "wrong_fields")
-            except (msgspec.MsgspecError, UnicodeDecodeError):
-                self._sink.rejected(kind, "not_json")
-            except RecursionError:
-                self._sink.rejected(kind, "nested_too_deeply")
-        self._flush()
+    def take(self, topic: str, payload: bytes) -> None:
+        """Decode a message and keep what it holds for `hand_on`."""
+        if topic not in self.topics:
+            return
+        kind, read = self.topics[topic]
+        try:
+            read(payload)
+        except _Rejected as exc:
+            self._sink.rejected(kind, str(exc))
+        except msgspec.ValidationError:
+            self._sink.rejected(kind, "wrong_fields")
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            self._sink.rejected(kind, "not_json")
+        except RecursionError:
+            self._sink.rejected(kind, "nested_too_deeply")
+        if self._taken:
+            self._some.set()
 
-    def _flush(self) -> None:
-        if self._facilities:
-            self._sink.facilities(self._facilities)
-            self._facilities = []
-        if self._market:
-            self._sink.market(self._market)
-            self._market = []
+    async def hand_on(self) -> None:
+        """Give the sink what has come, in batches, until cancelled."""
+        try:
+            while True:
+                await self._some.wait()
+                self.flush()
+                await asyncio.sleep(_GATHER_S)
+        finally:
+            self.flush()
+
+    def flush(self) -> None:
+        """Give the sink what has come, in its order."""
+        taken, self._taken = self._taken, []
+        self._some.clear()
+        for kind, some in groupby(taken, type):
+            if kind is schema.FacilityRecord:
+                self._sink.facilities(cast("list[schema.FacilityRecord]", list(some)))
+            elif kind is schema.MarketRecord:
+                self._sink.market(cast("list[schema.MarketRecord]", list(some)))
+            else:
+                for catalogue in some:
+                    self._sink.catalogue(cast("schema.Catalogue", catalogue))
 
     def _catalogue(self, payload: bytes) -> None:
         _check_size(payload, _MAX_RETAINED_BYTES)
@@ -152,36 +159,43 @@ class _Reader:
         for facility in catalogue.facilities:
             _check_name(facility.code)
             _check_place(facility.longitude, facility.latitude)
-        self._flush()
-        self._sink.catalogue(catalogue)
+        self._known = frozenset(facility.code for facility in catalogue.facilities)
+        self._taken.append(catalogue)
 
     def _facility(self, payload: bytes) -> None:
         _check_size(payload, _MAX_RECORD_BYTES)
-        self._facilities.append(_checked(schema.decode_facility_record(payload)))
+        self._taken.append(self._station(schema.decode_facility_record(payload)))
 
     def _market_record(self, payload: bytes) -> None:
         _check_size(payload, _MAX_RECORD_BYTES)
-        self._market.append(_checked_market(schema.decode_market_record(payload)))
+        self._taken.append(_checked_market(schema.decode_market_record(payload)))
 
     def _facility_latest(self, payload: bytes) -> None:
         _check_size(payload, _MAX_RETAINED_BYTES)
         latest = schema.decode_facility_latest(payload)
-        self._facilities += self._sound("facility_latest", latest.facilities, _checked)
+        self._keep_sound("facility_latest", latest.facilities, self._station)
 
     def _market_latest(self, payload: bytes) -> None:
         _check_size(payload, _MAX_RETAINED_BYTES)
         latest = schema.decode_market_latest(payload)
-        self._market += self._sound("market_latest", latest.values, _checked_market)
+        self._keep_sound("market_latest", latest.values, _checked_market)
 
-    def _sound[T](self, kind: str, records: Iterable[T], check: Callable[[T], T]) -> list[T]:
+    def _station(self, record: schema.FacilityRecord) -> schema.FacilityRecord:
+        """Give a sound record of a station that the catalogue knows; tables without one know no station, and all pass."""
+        _checked(record)
+        if self._known and record.facility_id not in self._known:
+            raise _Rejected("unknown_facility")
+        return record
+
+    def _keep_sound[T: _Taken](
+        self, kind: str, records: Iterable[T], check: Callable[[T], T]
+    ) -> None:
         """Keep what is right of many: one wrong record must not cost the whole grid."""
-        sound = []
         for record in records:
             try:
-                sound.append(check(record))
+                self._taken.append(check(record))
             except _Rejected as exc:
                 self._sink.rejected(kind, str(exc))
-        return sound
 
 
 def _check_size(payload: bytes, limit: int) -> None:

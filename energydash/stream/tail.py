@@ -9,6 +9,7 @@ from pathlib import Path
 from energydash import schema
 from energydash.files import tables
 from energydash.stream.replay import Interval, merged
+from energydash.stream.selection import Selection
 
 _POLL_S = 0.5
 _RESTLESS_S = 30.0
@@ -36,14 +37,18 @@ class Tail:
         self._head: asyncio.Task[Interval | None] | None = None
 
     def open(
-        self, facilities_after: datetime | None = None, market_after: datetime | None = None
+        self,
+        selection: Selection,
+        facilities_after: datetime | None = None,
+        market_after: datetime | None = None,
     ) -> None:
-        """Begin again, with what is later than the given times."""
+        """Begin again, with what was selected and is later than the given times."""
         self._seen = self._stamps()
-        self._intervals = merged(
+        intervals = merged(
             tables.facility_intervals(self._facility_csv, facilities_after),
             tables.market_intervals(self._market_csv, market_after),
         )
+        self._intervals = filter(None, map(selection.narrowed, intervals))
         self._head = None
 
     async def peek(self) -> Interval | None:

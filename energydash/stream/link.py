@@ -1,0 +1,143 @@
+"""The way to a broker, or to the next node of its cluster: kept up, with one line in the log for each change."""
+
+import asyncio
+import logging
+import random
+import secrets
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import aiomqtt
+from aiomqtt.exceptions import MqttConnectError
+
+from energydash.address import Broker
+from energydash.errors import BrokerError
+from energydash.stream.client import Client, connected, tls_context
+
+logger = logging.getLogger(__name__)
+
+_FIRST_PAUSE_S = 0.25
+_LONGEST_PAUSE_S = 10.0
+_STEADY_AFTER_S = 5.0
+# "Bad user name or password" and "not authorised", in MQTT 3.1.1 and 5, and certificates either side does not take.
+_REFUSALS = frozenset({4, 5, 134, 135})
+_TLS_REFUSALS = (
+    "CERTIFICATE_VERIFY_FAILED",
+    "CERTIFICATE_REQUIRED",
+    "ALERT_UNKNOWN_CA",
+    "ALERT_BAD_CERTIFICATE",
+)
+
+
+class Link:
+    """One client, however often it has to connect; `more` goes to each `Client`.
+
+    It keeps its name for its whole life, so that a broker which has not noticed a lost connection lets the new one take its place.
+    """
+
+    def __init__(self, broker: Broker, role: str, **more: Any) -> None:
+        self._addresses = broker.all
+        self._node = 0
+        self._role = f"{role}-{secrets.token_hex(4)}"
+        self._more = {**more, "tls": tls_context(broker)}
+        self._up = False
+        self._failures = 0
+        self.sessions = 0
+
+    @property
+    def url(self) -> str:
+        """The address that is connected, or tried next."""
+        return self._addresses[self._node].url
+
+    @property
+    def reconnects(self) -> int:
+        """How often the connection was made again."""
+        return max(self.sessions - 1, 0)
+
+    async def run[T](
+        self,
+        work: Callable[[Client], Coroutine[Any, Any, T]],
+        patience_s: float | None = None,
+        lost: Callable[[], None] = lambda: None,
+    ) -> T:
+        """Do `work` on a connection, and begin it again on the next after each loss, until it has returned.
+
+        `lost` is called after each loss.
+
+        Raises:
+            BrokerError: the broker refuses us at the start, or none has answered within `patience_s` of it (None: wait for ever).
+        """
+        started = time.monotonic()
+        while True:
+            began = time.monotonic()
+            results: list[T] = []
+            try:
+                async with connected(
+                    self._addresses[self._node], self._role, **self._more
+                ) as client:
+                    self._came()
+                    results.append(await client.while_connected(work(client)))
+            except aiomqtt.MqttError as exc:
+                # When the farewell fails the work is done all the same.
+                if not results:
+                    self._went(exc, quiet=patience_s is not None)
+                    lost()
+                    self._give_up_if_hopeless(exc, time.monotonic() - started, patience_s)
+            if results:
+                return results[0]
+            await self._pause(steady=time.monotonic() - began > _STEADY_AFTER_S)
+
+    def _came(self) -> None:
+        self.sessions += 1
+        self._up = True
+        logger.info("connected to %s", self.url)
+
+    def _went(self, reason: aiomqtt.MqttError, *, quiet: bool) -> None:
+        """Say it once: a broker that stays away is no news."""
+        if self._up:
+            logger.warning("lost %s: %s", self.url, _why(reason))
+        elif self._failures == 0 and not self.sessions:
+            # Where patience ends, the error itself says it.
+            level = logging.INFO if quiet else logging.WARNING
+            logger.log(level, "no connection to %s yet: %s", self.url, reason)
+        else:
+            logger.debug("still no connection to %s: %s", self.url, reason)
+        self._up = False
+
+    async def _pause(self, *, steady: bool) -> None:
+        self._failures = 1 if steady else self._failures + 1
+        self._node = (self._node + 1) % len(self._addresses)
+        rounds = (self._failures - 1) // len(self._addresses)
+        await asyncio.sleep(pause_s(rounds))
+
+    def _give_up_if_hopeless(
+        self, error: aiomqtt.MqttError, waited_s: float, patience_s: float | None
+    ) -> None:
+        if self.sessions:
+            return
+        if is_refusal(error):
+            raise BrokerError(
+                f"the broker at {self.url} and we do not accept each other ({error}): check user, password and certificate"
+            ) from error
+        if patience_s is not None and waited_s > patience_s:
+            raise BrokerError(
+                f"no MQTT broker answers at {self.url} ({error}): start one, or use `energydash up`"
+            ) from error
+
+
+def _why(error: BaseException) -> str:
+    return str(error.__cause__ or error)
+
+
+def is_refusal(error: aiomqtt.MqttError) -> bool:
+    """Whether the broker does not accept who we are, or we not it: trying again is no use."""
+    if any(words in f"{error} {error.__cause__}" for words in _TLS_REFUSALS):
+        return True
+    code = error.rc if isinstance(error, MqttConnectError) else None
+    return getattr(code, "value", code) in _REFUSALS
+
+
+def pause_s(failures: int) -> float:
+    """Give a pause with full jitter, so that many clients do not come back as one."""
+    return random.uniform(0.0, min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2 ** min(failures, 10)))  # noqa: S311 (no secret)

@@ -1,0 +1,102 @@
+"""What the broker keeps for whoever comes later: who is online, what the codes stand for, the newest of everything."""
+
+import time
+from collections.abc import Iterator
+
+import aiomqtt
+import msgspec
+
+from energydash import schema
+from energydash.config import PublishSettings, topic_beside
+from energydash.stream.client import Client, Outgoing
+from energydash.stream.home import Home
+from energydash.stream.ledger import Newest
+from energydash.stream.replay import Interval
+
+ONLINE, OFFLINE = b"online", b"offline"
+
+_EVERY_S = 0.5
+
+
+def status_topic(settings: PublishSettings) -> str:
+    """Give where it stands whether the publisher is there."""
+    return settings.status_topic or topic_beside(settings.facility_topic, "status")
+
+
+def will(settings: PublishSettings) -> aiomqtt.Will:
+    """Give what the broker says in our name when we vanish."""
+    return aiomqtt.Will(status_topic(settings), OFFLINE, settings.qos, retain=True)
+
+
+class Retained:
+    """Keeps the retained messages true: all of them on a new connection, the newest values at most twice a second."""
+
+    def __init__(self, settings: PublishSettings, home: Home | None = None) -> None:
+        self._settings = settings
+        self._home = home
+        self._catalogue = b""
+        self._newest = Newest()
+        self._at = 0.0
+        self._due = False
+
+    def catalogue(self, catalogue: schema.Catalogue) -> None:
+        """Take what the codes stand for."""
+        self._catalogue = schema.encode(catalogue)
+        if self._home is not None:
+            self._home.catalogue(catalogue)
+
+    def take(self, interval: Interval) -> None:
+        """Take what was sent."""
+        self._newest.take(interval)
+        if self._home is not None:
+            self._home.take(interval)
+        self._due = True
+
+    def start_over(self) -> None:
+        """Forget what is newest: event time begins again."""
+        self._newest = Newest()
+
+    async def announce(self, client: Client) -> None:
+        """Say all, which repeats what a broker without a memory has lost."""
+        await self._put(client, status_topic(self._settings), ONLINE)
+        facility_topic = self._settings.facility_topic
+        await self._put(client, topic_beside(facility_topic, "catalogue"), self._catalogue)
+        if self._home is not None:
+            for topic, body in self._home.announcements(status_topic(self._settings)):
+                await self._put(client, topic, body)
+        self._due = True
+        await self.refresh(client)
+
+    async def refresh_if_time(self, client: Client) -> None:
+        """Do what `refresh` does, unless that was a moment ago."""
+        if time.monotonic() - self._at > _EVERY_S:
+            await self.refresh(client)
+
+    async def refresh(self, client: Client) -> None:
+        """Retain the newest values, where there are newer ones."""
+        if not self._due:
+            return
+        for topic, body in self._values():
+            await self._put(client, topic, body)
+        self._due = False
+        self._at = time.monotonic()
+
+    def farewell(self, client: Client) -> None:
+        """Say that we go; whoever goes without a word has its will said."""
+        client.put(Outgoing(status_topic(self._settings), OFFLINE, retain=True))
+
+    def _values(self) -> Iterator[tuple[str, bytes]]:
+        settings = self._settings
+        newest: tuple[tuple[str, msgspec.Struct | None], ...] = (
+            (settings.facility_topic, self._newest.facilities()),
+            (settings.market_topic, self._newest.market()),
+        )
+        for topic, latest in newest:
+            if latest is not None:
+                yield topic_beside(topic, "latest"), schema.encode(latest)
+        if self._home is not None:
+            yield from self._home.states()
+
+    async def _put(self, client: Client, topic: str, body: bytes) -> None:
+        await client.room()
+        client.put(Outgoing(topic, body, retain=True))
