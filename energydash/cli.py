@@ -98,7 +98,7 @@ def fetch(
     status: opt.Status = "operating",
     batch_size: opt.BatchSize = 30,
     batch_delay: opt.BatchDelay = 0.5,
-    rate: opt.Rate = 2,
+    rate: opt.Rate = None,
     concurrency: opt.Concurrency = 4,
     retries: opt.Retries = 5,
     follow: Annotated[
@@ -108,6 +108,7 @@ def fetch(
     dry_run: opt.DryRun = False,
     restart: opt.Restart = False,
     base_url: opt.BaseUrl = config.OPENELECTRICITY_URL,
+    nemweb_url: opt.NemwebUrl = config.NEMWEB_URL,
     seed: opt.Seed = 1,
     log_level: opt.LogLevel = "INFO",
     quiet: opt.Quiet = False,
@@ -123,17 +124,18 @@ def fetch(
             f"the window is empty: --start {since.isoformat()} is not before --end {until.isoformat()}"
         )
     settings = config.FetchSettings(
-        data_dir=data_dir, source=source.value, start=since, end=until, interval=interval,
-        network=network, status=status, batch_size=batch_size, batch_delay_s=batch_delay,
-        api_key=config.api_key(), base_url=base_url, seed=seed, rate=rate, concurrency=concurrency,
-        retries=retries, dry_run=dry_run, restart=restart, fixed=start is not None or end is not None, open_end=end is None, every_s=every,
+        data_dir=data_dir, source=source.value, start=since, end=until, interval=interval, network=network, status=status,
+        batch_size=batch_size, batch_delay_s=batch_delay, rate=rate, concurrency=concurrency, retries=retries, every_s=every,
+        api_key=config.api_key(), base_url=base_url, nemweb_url=nemweb_url, seed=seed, dry_run=dry_run, restart=restart,
+        fixed=start is not None or end is not None, open_end=end is None,
     )  # fmt: skip
     from energydash import fetch as job
+    from energydash.files.shelf import FileShelf
     from energydash.sources.choose import make_source
 
-    do = job.follow if follow else job.run
+    do, what = job.follow if follow else job.run, make_source(settings, FileShelf(data_dir))
     with progress.shown("fetch", quiet=quiet) as show:
-        summary = _run(do(settings, make_source(settings), show, partial(_tell, quiet=quiet)))
+        summary = _run(do(settings, what, show, partial(_tell, quiet=quiet)))
     if isinstance(summary, job.Planned) and not as_json:
         typer.echo(job.describe(summary, nem.now()))
     elif summary is not None:
@@ -316,6 +318,7 @@ def up(
     token: opt.Token = None,
     open_browser: opt.Open = True,
     insecure: opt.Insecure = False,
+    nemweb_url: opt.NemwebUrl = config.NEMWEB_URL,
     seed: opt.Seed = 1,
     log_level: opt.LogLevel = "INFO",
     quiet: opt.Quiet = False,
@@ -324,13 +327,14 @@ def up(
 ) -> None:
     """Do all of it: fetch, convert, broker, publish, serve and dashboard, supervised."""
     _begin("up", log_level, debug=debug)
+    from energydash import up as supervisor
+    from energydash.sources.choose import settled
+
     settings = config.UpSettings(
-        data_dir=data_dir, source=source.value, broker=broker, speed=speed, host=host, port=port,
+        data_dir=data_dir, source=settled(source.value, config.api_key(), nemweb_url), nemweb_url=nemweb_url, broker=broker, speed=speed, host=host, port=port,
         server_port=server_port, token=opt.secret(token), open_browser=open_browser,
         insecure=insecure, seed=seed, quiet=quiet or as_json, log_level=log_level,
     )  # fmt: skip
-    from energydash import up as supervisor
-
     _run(supervisor.run(settings))
 
 

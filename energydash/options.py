@@ -17,6 +17,7 @@ class SourceName(StrEnum):
 
     auto = "auto"
     openelectricity = "openelectricity"
+    nemweb = "nemweb"
     demo = "demo"
 
 
@@ -92,7 +93,10 @@ RequestsPerAddress = Annotated[
     option("--requests-per-address", "Requests a second from one address; 0: any.", min=0),
 ]
 Source = Annotated[
-    SourceName, option("--source", "Where data comes from; auto: the API if a key is set.")
+    SourceName,
+    option(
+        "--source", "Where data comes from; auto: the API if a key is set, else AEMO's files."
+    ),
 ]
 Seed = Annotated[int, option("--seed", "Which simulated grid.")]
 
@@ -112,7 +116,10 @@ BatchSize = Annotated[
 BatchDelay = Annotated[
     float, option("--batch-delay", "Seconds between requests.", "BATCH_DELAY_SECS", min=0)
 ]
-Rate = Annotated[float, option("--rate", "Requests in a second, at most.", min=0.01, max=100)]
+Rate = Annotated[
+    float | None,
+    option("--rate", "Requests in a second, at most (API: 2, files: 10).", min=0.01, max=100),
+]
 Concurrency = Annotated[
     int, option("--concurrency", "Requests under way at once, at most.", min=1, max=16)
 ]
@@ -125,6 +132,9 @@ Every = Annotated[
 DryRun = Annotated[bool, option("--dry-run", "Say what would be asked for, and stop there.")]
 Restart = Annotated[
     bool, option("--restart", "Drop what an unfinished fetch left, and begin afresh.")
+]
+NemwebUrl = Annotated[
+    str, option("--nemweb-url", "Address of AEMO's public files.", "NEMWEB_BASE_URL")
 ]
 BaseUrl = Annotated[str, option("--base-url", "Address of the API.", "OE_BASE_URL")]
 

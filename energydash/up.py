@@ -22,7 +22,7 @@ import msgspec
 
 from energydash import config, nem
 from energydash.config import UpSettings
-from energydash.errors import ConfigError, EnergydashError, PortInUseError
+from energydash.errors import EnergydashError, PortInUseError
 from energydash.process import Part
 
 logger = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ _LOOPBACK = "127.0.0.1"
 
 # The simulated grid is asked for half a day ahead and again when half of that has been shown.
 _DEMO_AHEAD = timedelta(hours=12)
-_LOOK_EVERY_S = 2.0
+_LOOK_EVERY_S = 0.5
 # The part of the folder that each round of a follow appends to.
 _MANIFEST = "manifest.jsonl"
 
@@ -107,16 +107,10 @@ def plan(settings: UpSettings) -> Plan:
     """Settle source, ports and clock.
 
     Raises:
-        ConfigError: a setting is missing or wrong.
+        ConfigError: a setting is wrong.
         PortInUseError: a port that was asked for is taken.
     """
     source = settings.source
-    if source == "auto":
-        source = "openelectricity" if config.api_key() else "demo"
-    if source == "openelectricity" and not config.api_key():
-        raise ConfigError(
-            "OPENELECTRICITY_API_KEY is not set: put it into .env, or use --source demo"
-        )
     # The dashboard alone can be opened to other machines; it has no log-in of its own yet.
     config.check_exposure(settings.host, guarded=False, insecure=settings.insecure)
     _require_free(settings.server_port, "--server-port")
@@ -155,14 +149,14 @@ def _fetch_arguments(plan: Plan) -> list[str]:
     return _command(
         "fetch", plan, "--data-dir", str(plan.folder), "--source", plan.source,
         "--start", (now - HISTORY).isoformat(), "--end", end.isoformat(),
-        "--seed", str(plan.settings.seed),
+        "--seed", str(plan.settings.seed), "--nemweb-url", plan.settings.nemweb_url,
     )  # fmt: skip
 
 
 def _follow_arguments(plan: Plan) -> list[str]:
     return _command(
         "fetch", plan, "--data-dir", str(plan.folder), "--source", plan.source, "--follow",
-        "--days", str(HISTORY / timedelta(days=1)),
+        "--days", str(HISTORY / timedelta(days=1)), "--nemweb-url", plan.settings.nemweb_url,
     )  # fmt: skip
 
 
