@@ -5,7 +5,6 @@ import logging
 import os
 import sys
 from collections.abc import Coroutine
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,7 +14,7 @@ import typer
 
 from energydash import __version__, config, log, nem, process, progress
 from energydash import options as opt
-from energydash.errors import ConfigError, EnergydashError
+from energydash.errors import EnergydashError
 
 _DEBUG = "ENERGYDASH_DEBUG"
 
@@ -117,12 +116,7 @@ def fetch(
 ) -> None:
     """Get the catalogue, every unit's power and emissions, and the market, into data/*.json."""
     _begin("fetch", log_level, debug=debug)
-    until = opt.moment(end, network) or nem.floor_interval(nem.now())
-    since = opt.moment(start, network) or until - timedelta(days=days)
-    if since >= until:
-        raise ConfigError(
-            f"the window is empty: --start {since.isoformat()} is not before --end {until.isoformat()}"
-        )
+    since, until = opt.window(start, end, days, network)
     settings = config.FetchSettings(
         data_dir=data_dir, source=source.value, start=since, end=until, interval=interval, network=network, status=status,
         batch_size=batch_size, batch_delay_s=batch_delay, rate=rate, concurrency=concurrency, retries=retries, every_s=every,

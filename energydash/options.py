@@ -1,6 +1,6 @@
 """The options that commands share, and how their texts are read."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -189,3 +189,20 @@ def moment(text: str | None, network: str) -> datetime | None:
             f"{text!r} is no date: give 2026-03-01 or 2026-03-01T12:00 (network time)"
         ) from None
     return read if read.tzinfo else read.replace(tzinfo=nem.network_zone(network))
+
+
+def window(
+    start: str | None, end: str | None, days: float, network: str
+) -> tuple[datetime, datetime]:
+    """Read the half-open window that a fetch is to fill; without an end, up to the present interval.
+
+    Raises:
+        ConfigError: a text is no date, or the window is empty.
+    """
+    until = moment(end, network) or nem.floor_interval(nem.now())
+    since = moment(start, network) or until - timedelta(days=days)
+    if since >= until:
+        raise ConfigError(
+            f"the window is empty: --start {since.isoformat()} is not before --end {until.isoformat()}"
+        )
+    return since, until
