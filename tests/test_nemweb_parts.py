@@ -412,7 +412,7 @@ def test_looking_begins_shortly_before_a_file_is_due_and_learns_the_lag():
         awaited.came(label, label - nem.INTERVAL + timedelta(seconds=40))
 
     now = label + timedelta(seconds=1)
-    assert timedelta(seconds=30) < awaited.until_due(now) < timedelta(seconds=35)
+    assert timedelta(seconds=26) < awaited.until_due(now) < timedelta(seconds=30)
 
 
 def test_a_file_that_is_late_is_looked_for_less_and_less_and_never_in_step():

@@ -14,7 +14,7 @@ _LAG = timedelta(seconds=20)
 _LEAST_LAG, _MOST_LAG = timedelta(seconds=3), timedelta(seconds=90)
 _LEARNT = 0.2
 # Looking begins so long before a file is expected, because files come early, too.
-_EARLY = timedelta(seconds=6)
+_EARLY = timedelta(seconds=10)
 # How long a file is overdue, and how often it is then looked for.
 _PACES = (
     (timedelta(seconds=60), timedelta(seconds=2)),
