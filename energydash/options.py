@@ -118,7 +118,7 @@ BatchDelay = Annotated[
 ]
 Rate = Annotated[
     float | None,
-    option("--rate", "Requests in a second, at most (API: 2, files: 10).", min=0.01, max=100),
+    option("--rate", "Requests in a second, at most (API: 2, files: 20).", min=0.01, max=100),
 ]
 Concurrency = Annotated[
     int, option("--concurrency", "Requests under way at once, at most.", min=1, max=16)

@@ -44,6 +44,9 @@ _READY_WITHIN_S = 60.0
 _POLL_S = 0.1
 _FILLED_WITHIN_S = 30.0
 _HEALTH_WITHIN_S = 2.0
+# The real grid sets the pace itself. AEMO labels an interval with its end and publishes it as it begins: to wait for its label
+# would be to hold back what is new.
+_NEVER_EARLY = timedelta(hours=1)
 # The last intervals of the real API may be missing still.
 _PAST_REACHES = timedelta(minutes=30)
 
@@ -161,10 +164,10 @@ def _follow_arguments(plan: Plan) -> list[str]:
 
 
 def _publish_arguments(plan: Plan) -> list[str]:
+    until = plan.clock.now() + (timedelta(0) if plan.simulated else _NEVER_EARLY)
     return _command(
         "publish", plan, "--data-dir", str(plan.folder), "--broker", plan.broker_url,
-        "--speed", str(plan.clock.speed), "--backfill-until", plan.clock.now().isoformat(),
-        "--follow",
+        "--speed", str(plan.clock.speed), "--backfill-until", until.isoformat(), "--follow",
     )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from energydash.errors import SourceError, TransientError
 from energydash.sources.nemweb.keeping import Answer
 from energydash.sources.web import checked_url, one_line, retry_after_s
 
-RATE = 10.0
+RATE = 20.0
 """Requests in a second at most, unless the user says otherwise: the files are small, and static."""
 
 _TIMEOUT = httpx.Timeout(30.0, connect=10.0)
