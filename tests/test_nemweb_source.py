@@ -221,6 +221,25 @@ async def test_the_catalogue_lists_who_is_on_no_list_and_who_has_no_place(tmp_pa
     assert (NOON.isoformat(), "STRANGER") in values
 
 
+async def test_aemos_list_is_found_under_a_name_with_a_date_too(web, tmp_path):
+    web.remove(tree.LIST)
+    for stamp, units in (("2025_50_20251219110419", ("BW01",)), ("2026_08_20260227110419", tree.UNITS)):  # fmt: skip
+        web.publish((tree.LIST.replace(".CSV", f"_{stamp}.CSV"), tree.generators(units)))
+    web.publish((tree.LIST.replace("AVAILABLE_GENERATORS", "SUMMARY_RESULTS"), b""))
+
+    await fetch(web, tmp_path)
+
+    factors = {r["unit_code"]: r["emissions_factor_co2"] for r in table(tmp_path, "facility_units")}  # fmt: skip
+    assert factors["LYA1"] == "1.2"
+
+
+async def test_without_aemos_list_nothing_is_made_up(web, tmp_path):
+    web.remove(tree.LIST)
+
+    with pytest.raises(SourceError, match="there is no Reports/Current/CDEII/"):
+        await fetch(web, tmp_path)
+
+
 # --- files that are wrong ----------------------------------------------------------------------------
 
 

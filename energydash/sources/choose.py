@@ -46,7 +46,9 @@ def is_reachable(nemweb_url: str, within_s: float = REACHED_WITHIN_S) -> bool:
         nonlocal found
         with suppress(httpx.HTTPError, httpx.InvalidURL):
             url = nemweb_url.rstrip("/") + _SIGN
-            found = httpx.head(url, timeout=within_s, follow_redirects=True).is_success
+            # Not HEAD, which not every server likes; what it would say beyond the status is not read.
+            with httpx.stream("GET", url, timeout=within_s, follow_redirects=True) as response:
+                found = response.is_success
         done.set()
 
     # To look up a name may take longer than anybody wants to wait, and cannot be cancelled: it is left behind.

@@ -163,6 +163,15 @@ class Library:
             await self._keep(folder, name, path, answer)
         return answer.content
 
+    async def documents(self, folder: str) -> tuple[str, ...]:
+        """Give the names of the current files of a folder.
+
+        Raises:
+            AbsentError: there is no such folder.
+            SourceError: the server fails or refuses.
+        """
+        return await self._names(f"{_CURRENT}/{folder}/", _LISTING_GOOD_S)
+
     async def _names(self, path: str, good_for_s: float) -> tuple[str, ...]:
         async with self._listing:
             known = self._listed.get(path)

@@ -27,7 +27,7 @@ from energydash.sources.protocol import Window
 logger = logging.getLogger(__name__)
 
 _INTERVAL = "5m"
-_LIST = ("CDEII", "CO2EII_AVAILABLE_GENERATORS.CSV")
+_LIST_FOLDER, _LIST_NAME = "CDEII", "CO2EII_AVAILABLE_GENERATORS.CSV"
 # A question about more would hold too much in memory at once; nothing is limited otherwise.
 _ONE_DAY = Account(
     limits=Limits(
@@ -187,10 +187,22 @@ class NemwebSource:
             return {}
 
     async def _catalogue(self) -> schema.FacilitiesAnswer:
-        listed = parse_list(await self._library.document(*_LIST))
+        listed = parse_list(await self._list())
         answer = catalogue(listed, await self._reporting(), facts())
         self._stations = {each.code: each for each in answer.data}
         return answer
+
+    async def _list(self) -> bytes:
+        """Give AEMO's list of units; where it has another name today, the last of those with its beginning."""
+        try:
+            return await self._library.document(_LIST_FOLDER, _LIST_NAME)
+        except AbsentError:
+            stem = _LIST_NAME.partition(".")[0]
+            names = await self._library.documents(_LIST_FOLDER)
+            others = sorted(name for name in names if name.upper().startswith(stem))
+            if not others:
+                raise
+        return await self._library.document(_LIST_FOLDER, others[-1])
 
     async def _reporting(self) -> set[str]:
         """Give the units that report now, and those that did when the window begins."""
