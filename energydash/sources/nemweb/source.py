@@ -60,6 +60,7 @@ class NemwebSource:
         self._since = since
         self._clock = clock
         self._stations: dict[str, schema.Facility] = {}
+        self._told = False
         self._seen: dict[str, frozenset[str]] = dict.fromkeys(
             (SCADA.folder, DISPATCH.folder), frozenset()
         )
@@ -183,7 +184,9 @@ class NemwebSource:
             return await self._library.values(ROOFTOP, window.start, window.end)
         except AbsentError as exc:
             # It stands apart from dispatch, and nothing depends on it.
-            logger.warning("rooftop solar is left out: %s", exc)
+            if not self._told:
+                logger.warning("rooftop solar is left out: %s", exc)
+            self._told = True
             return {}
 
     async def _catalogue(self) -> schema.FacilitiesAnswer:
