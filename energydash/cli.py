@@ -2,7 +2,6 @@
 
 import os
 import sys
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +12,7 @@ import typer
 from energydash import __version__, config, console, nem, process, progress
 from energydash import options as opt
 from energydash.cli_publish import publish
-from energydash.errors import ConfigError, EnergydashError
+from energydash.errors import EnergydashError
 
 app = typer.Typer(
     name="energydash",
@@ -55,7 +54,7 @@ def fetch(
     status: opt.Status = "operating",
     batch_size: opt.BatchSize = 30,
     batch_delay: opt.BatchDelay = 0.5,
-    rate: opt.Rate = 2,
+    rate: opt.Rate = None,
     concurrency: opt.Concurrency = 4,
     retries: opt.Retries = 5,
     follow: Annotated[
@@ -65,6 +64,7 @@ def fetch(
     dry_run: opt.DryRun = False,
     restart: opt.Restart = False,
     base_url: opt.BaseUrl = config.OPENELECTRICITY_URL,
+    nemweb_url: opt.NemwebUrl = config.NEMWEB_URL,
     seed: opt.Seed = 1,
     log_level: opt.LogLevel = "INFO",
     quiet: opt.Quiet = False,
@@ -73,26 +73,20 @@ def fetch(
 ) -> None:
     """Get the catalogue, every unit's power and emissions, and the market, into data/*.json."""
     console.begin("fetch", log_level, debug=debug)
-    until = opt.moment(end, network) or nem.floor_interval(nem.now())
-    since = opt.moment(start, network) or until - timedelta(days=days)
-    if since >= until:
-        raise ConfigError(
-            f"the window is empty: --start {since.isoformat()} is not before --end {until.isoformat()}"
-        )
+    since, until = opt.window(start, end, days, network)
     settings = config.FetchSettings(
-        data_dir=data_dir, source=source.value, start=since, end=until, interval=interval,
-        network=network, status=status, batch_size=batch_size, batch_delay_s=batch_delay,
-        api_key=config.api_key(), base_url=base_url, seed=seed, rate=rate, concurrency=concurrency,
-        retries=retries, dry_run=dry_run, restart=restart, fixed=start is not None or end is not None, open_end=end is None, every_s=every,
+        data_dir=data_dir, source=source.value, start=since, end=until, interval=interval, network=network, status=status,
+        batch_size=batch_size, batch_delay_s=batch_delay, rate=rate, concurrency=concurrency, retries=retries, every_s=every,
+        api_key=config.api_key(), base_url=base_url, nemweb_url=nemweb_url, seed=seed, dry_run=dry_run, restart=restart,
+        fixed=start is not None or end is not None, open_end=end is None,
     )  # fmt: skip
     from energydash import fetch as job
+    from energydash.files.shelf import FileShelf
     from energydash.sources.choose import make_source
 
-    do = job.follow if follow else job.run
+    do, what = job.follow if follow else job.run, make_source(settings, FileShelf(data_dir))
     with progress.shown("fetch", quiet=quiet) as show:
-        summary = console.run(
-            do(settings, make_source(settings), show, partial(console.tell, quiet=quiet))
-        )
+        summary = console.run(do(settings, what, show, partial(console.tell, quiet=quiet)))
     if isinstance(summary, job.Planned) and not as_json:
         typer.echo(job.describe(summary, nem.now()))
     elif summary is not None:
@@ -232,6 +226,7 @@ def up(
     token: opt.Token = None,
     open_browser: opt.Open = True,
     insecure: opt.Insecure = False,
+    nemweb_url: opt.NemwebUrl = config.NEMWEB_URL,
     seed: opt.Seed = 1,
     log_level: opt.LogLevel = "INFO",
     quiet: opt.Quiet = False,
@@ -240,13 +235,14 @@ def up(
 ) -> None:
     """Do all of it: fetch, convert, broker, publish, serve and dashboard, supervised."""
     console.begin("up", log_level, debug=debug)
+    from energydash import up as supervisor
+    from energydash.sources.choose import settled
+
     settings = config.UpSettings(
-        data_dir=data_dir, source=source.value, broker=broker, speed=speed, host=host, port=port,
+        data_dir=data_dir, source=settled(source.value, config.api_key(), nemweb_url), nemweb_url=nemweb_url, broker=broker, speed=speed, host=host, port=port,
         server_port=server_port, token=opt.secret(token), open_browser=open_browser,
         insecure=insecure, seed=seed, quiet=quiet or as_json, log_level=log_level,
     )  # fmt: skip
-    from energydash import up as supervisor
-
     console.run(supervisor.run(settings))
 
 

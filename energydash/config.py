@@ -22,10 +22,14 @@ from energydash.secret import Secret
 __all__ = ["Broker", "Secret", "parse_broker"]  # they stand here for whoever reads settings
 
 OPENELECTRICITY_URL = "https://api.openelectricity.org.au/v4"
+NEMWEB_URL = "https://nemweb.com.au"
 FACILITY_TOPIC = "a02/facility_metrics/v1/stream"
 MARKET_TOPIC = "a02/market_metrics/v1/stream"
 HOME_PREFIX = "homeassistant"
 HOME_TOPIC = "a02/home/v1"
+
+SourceName = Literal["auto", "openelectricity", "nemweb", "demo"]
+"""What `--source` may say."""
 
 
 class Token(msgspec.Struct, frozen=True):
@@ -110,11 +114,11 @@ class FetchSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     `fixed` says that the user named the window's ends, `open_end` that the end is not among them; a window that is not fixed is
     the last so many days of whenever the fetch began. `every_s` is the least time between two rounds of a follow.
-    `rate` is requests a second, `retries` how often a request is sent again, `backoff_s` the longest first pause before it.
+    `rate` is requests a second (None: what suits the source), `retries` how often a request is sent again, `backoff_s` the longest first pause before it.
     """
 
     data_dir: Path
-    source: Literal["auto", "openelectricity", "demo"]
+    source: SourceName
     start: datetime
     end: datetime
     fixed: bool = True
@@ -124,7 +128,7 @@ class FetchSettings(msgspec.Struct, frozen=True, kw_only=True):
     status: str = "operating"
     batch_size: int = 30
     batch_delay_s: float = 0.5
-    rate: float = 2.0
+    rate: float | None = None
     concurrency: int = 4
     retries: int = 5
     backoff_s: float = 1.0
@@ -133,6 +137,7 @@ class FetchSettings(msgspec.Struct, frozen=True, kw_only=True):
     every_s: float = 60.0
     api_key: Secret | None = None
     base_url: str = OPENELECTRICITY_URL
+    nemweb_url: str = NEMWEB_URL
     seed: int = 1
 
 
@@ -220,7 +225,8 @@ class UpSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What `up` needs; `speed` (event seconds per wall second) is the simulated grid's."""
 
     data_dir: Path
-    source: Literal["auto", "openelectricity", "demo"] = "auto"
+    source: SourceName
+    nemweb_url: str = NEMWEB_URL
     broker: str = "embedded"
     speed: float = 60.0
     host: str = "127.0.0.1"

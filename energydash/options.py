@@ -1,6 +1,6 @@
 """The options that commands share, and how their texts are read."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,6 +18,7 @@ class SourceName(StrEnum):
 
     auto = "auto"
     openelectricity = "openelectricity"
+    nemweb = "nemweb"
     demo = "demo"
 
 
@@ -112,7 +113,10 @@ RequestsPerAddress = Annotated[
     option("--requests-per-address", "Requests a second from one address; 0: any.", min=0),
 ]
 Source = Annotated[
-    SourceName, option("--source", "Where data comes from; auto: the API if a key is set.")
+    SourceName,
+    option(
+        "--source", "Where data comes from; auto: the API if a key is set, else AEMO's files."
+    ),
 ]
 Seed = Annotated[int, option("--seed", "Which simulated grid.")]
 
@@ -132,7 +136,10 @@ BatchSize = Annotated[
 BatchDelay = Annotated[
     float, option("--batch-delay", "Seconds between requests.", "BATCH_DELAY_SECS", min=0)
 ]
-Rate = Annotated[float, option("--rate", "Requests in a second, at most.", min=0.01, max=100)]
+Rate = Annotated[
+    float | None,
+    option("--rate", "Requests in a second, at most (API: 2, files: 20).", min=0.01, max=100),
+]
 Concurrency = Annotated[
     int, option("--concurrency", "Requests under way at once, at most.", min=1, max=16)
 ]
@@ -145,6 +152,9 @@ Every = Annotated[
 DryRun = Annotated[bool, option("--dry-run", "Say what would be asked for, and stop there.")]
 Restart = Annotated[
     bool, option("--restart", "Drop what an unfinished fetch left, and begin afresh.")
+]
+NemwebUrl = Annotated[
+    str, option("--nemweb-url", "Address of AEMO's public files.", "NEMWEB_BASE_URL")
 ]
 BaseUrl = Annotated[str, option("--base-url", "Address of the API.", "OE_BASE_URL")]
 
@@ -213,3 +223,20 @@ def moment(text: str | None, network: str) -> datetime | None:
             f"{text!r} is no date: give 2026-03-01 or 2026-03-01T12:00 (network time)"
         ) from None
     return read if read.tzinfo else read.replace(tzinfo=nem.network_zone(network))
+
+
+def window(
+    start: str | None, end: str | None, days: float, network: str
+) -> tuple[datetime, datetime]:
+    """Read the half-open window that a fetch is to fill; without an end, up to the present interval.
+
+    Raises:
+        ConfigError: a text is no date, or the window is empty.
+    """
+    until = moment(end, network) or nem.floor_interval(nem.now())
+    since = moment(start, network) or until - timedelta(days=days)
+    if since >= until:
+        raise ConfigError(
+            f"the window is empty: --start {since.isoformat()} is not before --end {until.isoformat()}"
+        )
+    return since, until

@@ -22,7 +22,7 @@ import msgspec
 
 from energydash import config, nem
 from energydash.config import UpSettings
-from energydash.errors import ConfigError, EnergydashError, PortInUseError
+from energydash.errors import EnergydashError, PortInUseError
 from energydash.process import Part
 
 logger = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ _LOOPBACK = "127.0.0.1"
 
 # The simulated grid is asked for half a day ahead and again when half of that has been shown.
 _DEMO_AHEAD = timedelta(hours=12)
-_LOOK_EVERY_S = 2.0
+_LOOK_EVERY_S = 0.5
 # The part of the folder that each round of a follow appends to.
 _MANIFEST = "manifest.jsonl"
 
@@ -44,6 +44,9 @@ _READY_WITHIN_S = 60.0
 _POLL_S = 0.1
 _FILLED_WITHIN_S = 30.0
 _HEALTH_WITHIN_S = 2.0
+# The real grid sets the pace itself. AEMO labels an interval with its end and publishes it as it begins: to wait for its label
+# would be to hold back what is new.
+_NEVER_EARLY = timedelta(hours=1)
 # The last intervals of the real API may be missing still.
 _PAST_REACHES = timedelta(minutes=30)
 
@@ -107,16 +110,10 @@ def plan(settings: UpSettings) -> Plan:
     """Settle source, ports and clock.
 
     Raises:
-        ConfigError: a setting is missing or wrong.
+        ConfigError: a setting is wrong.
         PortInUseError: a port that was asked for is taken.
     """
     source = settings.source
-    if source == "auto":
-        source = "openelectricity" if config.api_key() else "demo"
-    if source == "openelectricity" and not config.api_key():
-        raise ConfigError(
-            "OPENELECTRICITY_API_KEY is not set: put it into .env, or use --source demo"
-        )
     # The dashboard alone can be opened to other machines; it has no log-in of its own yet.
     config.check_exposure(settings.host, guarded=False, insecure=settings.insecure)
     _require_free(settings.server_port, "--server-port")
@@ -155,22 +152,22 @@ def _fetch_arguments(plan: Plan) -> list[str]:
     return _command(
         "fetch", plan, "--data-dir", str(plan.folder), "--source", plan.source,
         "--start", (now - HISTORY).isoformat(), "--end", end.isoformat(),
-        "--seed", str(plan.settings.seed),
+        "--seed", str(plan.settings.seed), "--nemweb-url", plan.settings.nemweb_url,
     )  # fmt: skip
 
 
 def _follow_arguments(plan: Plan) -> list[str]:
     return _command(
         "fetch", plan, "--data-dir", str(plan.folder), "--source", plan.source, "--follow",
-        "--days", str(HISTORY / timedelta(days=1)),
+        "--days", str(HISTORY / timedelta(days=1)), "--nemweb-url", plan.settings.nemweb_url,
     )  # fmt: skip
 
 
 def _publish_arguments(plan: Plan) -> list[str]:
+    until = plan.clock.now() + (timedelta(0) if plan.simulated else _NEVER_EARLY)
     return _command(
         "publish", plan, "--data-dir", str(plan.folder), "--broker", plan.broker_url,
-        "--speed", str(plan.clock.speed), "--backfill-until", plan.clock.now().isoformat(),
-        "--follow",
+        "--speed", str(plan.clock.speed), "--backfill-until", until.isoformat(), "--follow",
     )  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 from tenacity import (
@@ -15,11 +15,12 @@ from tenacity import (
 
 from energydash.config import FetchSettings
 from energydash.errors import AuthError, QuotaError, SourceError, TransientError
-from energydash.fetch.plan import Request, duration
+from energydash.fetch.plan import Request, batches, duration
 from energydash.sources.protocol import Source
 
 logger = logging.getLogger(__name__)
 
+_RATE = 2.0
 _RETRIES_OF_A_STRANGER = 2
 _LONGEST_WAIT_S = 60.0
 # Whoever is told to wait for longer has nothing better to do than something else.
@@ -38,9 +39,21 @@ class Manner(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def manner_of(settings: FetchSettings, source: Source) -> Manner:
-    """Give how to ask: nobody needs to spare a simulated grid."""
-    spacing = 0.0 if source.simulated else max(1 / settings.rate, settings.batch_delay_s)
+    """Give how to ask: nobody needs to spare a simulated grid, and who gets whole files paces himself."""
+    free = source.simulated or source.whole
+    spacing = 0.0 if free else max(1 / (settings.rate or _RATE), settings.batch_delay_s)
     return Manner(spacing_s=spacing, retries=settings.retries, backoff_s=settings.backoff_s)
+
+
+def groups_of(
+    codes: Sequence[str], settings: FetchSettings, source: Source
+) -> list[tuple[str, ...]]:
+    """Cut codes into groups that one question may name, in order.
+
+    Raises:
+        ConfigError: the size that the settings ask for is out of range.
+    """
+    return [tuple(codes)] if source.whole else batches(codes, settings.batch_size)
 
 
 async def question(source: Source, settings: FetchSettings, request: Request) -> bytes | None:

@@ -29,7 +29,7 @@ def origin_of(settings: FetchSettings, source: Source) -> Origin:
     """Give what all entries of a fetch share."""
     return Origin(
         source=source.name,
-        url="" if source.simulated else settings.base_url,
+        url=source.url,
         network=settings.network,
         interval=settings.interval,
     )

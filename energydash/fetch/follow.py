@@ -14,10 +14,10 @@ from energydash.config import FetchSettings
 from energydash.errors import ConfigError, QuotaError, SourceError
 from energydash.fetch import cadence as pace
 from energydash.fetch import entries, job
-from energydash.fetch.asking import Asker, Sleep, manner_of, question
+from energydash.fetch.asking import Asker, Sleep, groups_of, manner_of, question
 from energydash.fetch.cadence import Cadence, Overlaps, Turns
 from energydash.fetch.job import Tell
-from energydash.fetch.plan import Planned, Request, batches, duration, until_reset, wanted
+from energydash.fetch.plan import Planned, Request, duration, until_reset, wanted
 from energydash.files import raw
 from energydash.files.folder import DataFolder, write
 from energydash.files.growing import Growing
@@ -37,6 +37,8 @@ _STORED_AFTER = timedelta(seconds=150)
 # The API counts the credits anew a little after midnight: a key's last verdict is kept for five minutes.
 _SURELY_RESET = timedelta(minutes=6)
 _LOOK_EVERY = timedelta(minutes=30)
+# Files cost no quota, and who offers them has been asked again and again already.
+_SOON = timedelta(seconds=15)
 # Older than that, a folder is better fetched anew than caught up with.
 _CAUGHT_UP_WITHIN = timedelta(days=5)
 
@@ -180,14 +182,18 @@ class Follower:
                 await self._plan()
             if self.cadence is None:
                 return self._rest("the key has too few requests left today")
+            pause = await self._source.news()
+            if pause:
+                return pause
             done = await self.round(self.cadence)
         except QuotaError as exc:
             return self._look_again(exc)
         except SourceError as exc:
             logger.warning("a round failed, the next may work: %s", exc)
-            return self._until_next(self.cadence)
+            return _SOON if self._source.whole else self._until_next(self.cadence)
         self._resting = False
-        pause = self._until_next(self.cadence)
+        if pause is None:
+            pause = self._until_next(self.cadence)
         at = (self._clock() + pause).astimezone(nem.network_zone(self._settings.network))
         self._rounds += 1
         brought = (
@@ -233,9 +239,8 @@ class Follower:
         now = self._clock()
         account = await self._asker.ask(self._source.account)
         facilities = wanted(await self._catalogue(), self._settings.status)
-        self._groups = batches(
-            pace.ranked(facilities, self._known.movement()), self._settings.batch_size
-        )
+        ranked = pace.ranked(facilities, self._known.movement())
+        self._groups = groups_of(ranked, self._settings, self._source)
         self._turns = Turns(self._groups)
         budget = _budget(account)
         every = timedelta(seconds=self._settings.every_s)

@@ -13,12 +13,11 @@ from energydash import nem, schema
 from energydash.config import FetchSettings
 from energydash.errors import AuthError, QuotaError, SourceError
 from energydash.fetch import entries
-from energydash.fetch.asking import Asker, manner_of, question
+from energydash.fetch.asking import Asker, groups_of, manner_of, question
 from energydash.fetch.entries import CATALOGUE, MARKET, origin_of
 from energydash.fetch.plan import (
     Planned,
     Request,
-    batches,
     check_history,
     describe,
     duration,
@@ -173,7 +172,7 @@ class Fetch:
                     self._settings.interval,
                     self._account,
                 ),
-                batches([each.code for each in facilities], self._settings.batch_size),
+                groups_of([each.code for each in facilities], self._settings, self._source),
             )
         )
         stage.retain({CATALOGUE, *requests})

@@ -13,6 +13,8 @@ from energydash.server.history import History, Interval, ordered
 _Numbers = npt.NDArray[np.float64]
 _Indices = npt.NDArray[np.intp]
 
+_CHARTED = {"price", "demand"}
+
 
 class Totals(msgspec.Struct, frozen=True, kw_only=True):
     """A scope's interval; MW, $/MWh, t CO2, shares 0 to 1, None where there is no value."""
@@ -168,7 +170,9 @@ def _market(row: Interval) -> dict[str, dict[str, float | None]]:
     # In order, because a network and its only region can have the same name.
     for key in ordered(row.market):
         network, metric, region = key
-        market.setdefault(region or network, {})[metric] = row.market[key]
+        # What else there is may not be of a region at all, but of an interconnector.
+        if metric in _CHARTED:
+            market.setdefault(region or network, {})[metric] = row.market[key]
     return market
 
 

@@ -37,6 +37,8 @@ class DemoSource:
 
     name = "demo"
     simulated = True
+    url = ""
+    whole = False
 
     def __init__(self, seed: int = 1) -> None:
         self._stations = {station.code: station for station in stations()}
@@ -86,6 +88,9 @@ class DemoSource:
         """
         _check(network, interval)
         return await asyncio.to_thread(self._market_answer, _span(window), by_region=by_region)
+
+    async def news(self) -> None:
+        """Tell nothing: there is always more."""
 
     async def aclose(self) -> None:
         """Let go of nothing: there are no connections."""

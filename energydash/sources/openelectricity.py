@@ -3,8 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from typing import NoReturn, get_args
 
 import httpx
@@ -16,13 +15,13 @@ from energydash.errors import AuthError, ConfigError, SourceError, TransientErro
 from energydash.nem import network_zone
 from energydash.sources.limits import FREE, Account, limits_of
 from energydash.sources.protocol import BATCH_CODES, FACILITY_METRICS, MARKET_METRICS, Window
+from energydash.sources.web import checked_url, one_line, retry_after_s
 
 logger = logging.getLogger(__name__)
 
 _TIMEOUT = httpx.Timeout(120.0, connect=10.0)
 # The timeouts above are for each read; a server that trickles must end too.
 _WHOLE_REQUEST_S = 300.0
-_SHOWN_OF_AN_ERROR = 300
 _TOO_MANY = 429
 
 Params = list[tuple[str, str | int | float | bool | None]]
@@ -85,13 +84,15 @@ class OpenElectricitySource:
 
     name = "openelectricity"
     simulated = False
+    whole = False
 
     def __init__(
         self, api_key: Secret, base_url: str, transport: httpx.AsyncBaseTransport | None = None
     ) -> None:
         self._key = api_key
+        self.url = base_url
         self._client = httpx.AsyncClient(
-            base_url=_checked_url(base_url),
+            base_url=checked_url(base_url, "--base-url"),
             headers={
                 "Authorization": f"Bearer {_checked_key(api_key)}",
                 "User-Agent": f"energydash/{__version__}",
@@ -168,6 +169,9 @@ class OpenElectricitySource:
             params.append(("primary_grouping", "network_region"))
         return await self._rows(f"market/network/{network}", params)
 
+    async def news(self) -> None:
+        """Tell nothing: the API itself has to be asked."""
+
     async def aclose(self) -> None:
         """Let go of connections."""
         await self._client.aclose()
@@ -202,7 +206,7 @@ class OpenElectricitySource:
                 reached=False,
             ) from exc
         except (httpx.TransportError, httpx.DecodingError) as exc:
-            reason = _one_line(str(exc)) or type(exc).__name__
+            reason = one_line(str(exc)) or type(exc).__name__
             raise TransientError(
                 f"the API cannot be reached at {self._client.base_url} ({reason}): "
                 "check the network and --base-url",
@@ -210,7 +214,7 @@ class OpenElectricitySource:
             ) from exc
         except httpx.HTTPError as exc:
             raise SourceError(
-                f"the API at {self._client.base_url} cannot be asked ({_one_line(str(exc))}): check --base-url"
+                f"the API at {self._client.base_url} cannot be asked ({one_line(str(exc))}): check --base-url"
             ) from exc
         if not response.is_success:
             self._refuse(response)
@@ -238,24 +242,11 @@ class OpenElectricitySource:
                 )
             case status if status == _TOO_MANY or httpx.codes.is_server_error(status):
                 raise TransientError(
-                    f"the API answered {status}: {reason}", retry_after_s=_retry_after(response)
+                    f"the API answered {status}: {reason}",
+                    retry_after_s=retry_after_s(response),
                 )
             case status:
                 raise SourceError(f"the API answered {status}: {reason}")
-
-
-def _retry_after(response: httpx.Response) -> float | None:
-    """Give the seconds that `Retry-After` names, as a number or as a date; None where it names none."""
-    text = response.headers.get("retry-after", "").strip()
-    if text.isdecimal():
-        return float(text)
-    try:
-        moment = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - datetime.now(UTC)).total_seconds())
 
 
 def _checked_key(key: Secret) -> str:
@@ -266,18 +257,6 @@ def _checked_key(key: Secret) -> str:
             "OPENELECTRICITY_API_KEY holds a character that no key has: copy it again, without quotes or spaces"
         )
     return text
-
-
-def _checked_url(base_url: str) -> str:
-    try:
-        url = httpx.URL(base_url.rstrip("/") + "/")
-    except httpx.InvalidURL:
-        url = httpx.URL("")
-    if url.scheme not in {"http", "https"} or not url.host or url.userinfo or url.query:
-        raise ConfigError(
-            "--base-url is no address of an API: give http(s)://host[:port][/path]"
-        )
-    return str(url)
 
 
 def _naive(moment: datetime, network: str) -> str:
@@ -297,10 +276,10 @@ def _said(response: httpx.Response) -> str:
     """Give the server's own words on one line, from either shape of its errors; empty without any."""
     refusal = _refusal(response)
     if refusal.error:
-        return _one_line(refusal.error)
+        return one_line(refusal.error)
     if isinstance(refusal.detail, list):
-        return _one_line("; ".join(_complaint(item) for item in refusal.detail))
-    return _one_line(str(refusal.detail or ""))
+        return one_line("; ".join(_complaint(item) for item in refusal.detail))
+    return one_line(str(refusal.detail or ""))
 
 
 def _complaint(item: object) -> str:
@@ -310,7 +289,3 @@ def _complaint(item: object) -> str:
     where = item.get("loc")
     field = f"{where[-1]}: " if isinstance(where, list) and where else ""
     return f"{field}{item.get('msg', 'invalid')}"
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())[:_SHOWN_OF_AN_ERROR]

@@ -5,7 +5,7 @@ the same parser and nothing downstream knows the difference.
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 import msgspec
@@ -39,6 +39,16 @@ class Source(Protocol):
         """Whether the numbers are made up."""
         ...
 
+    @property
+    def url(self) -> str:
+        """Where the answers come from; empty where nobody is asked."""
+        ...
+
+    @property
+    def whole(self) -> bool:
+        """Whether one question may name any number of facilities, for what it costs does not depend on them."""
+        ...
+
     async def account(self) -> Account | None:
         """Give what the key may ask for; None where nothing is limited."""
         ...
@@ -57,6 +67,13 @@ class Source(Protocol):
         self, network: str, window: Window, interval: str, *, by_region: bool
     ) -> bytes | None:
         """Give price ($/MWh) and demand (MW) of the network, or of each of its regions."""
+        ...
+
+    async def news(self) -> timedelta | None:
+        """Give zero if there is something that was not there at the last call, else how long to wait before the next.
+
+        None where only a question can tell: a cadence then says when to put it.
+        """
         ...
 
     async def aclose(self) -> None:
