@@ -12,6 +12,7 @@ MINUS = "\u2212"
 NONE = "–"
 
 _POINTS = 72
+_ALONE = "This market also pays for capacity: its price does not compare with the NEM's"
 
 
 def grouped(value: float, decimals: int = 0) -> str:
@@ -37,6 +38,13 @@ def dollars(value: float | None) -> str:
     return f"{sign}${grouped(abs(value), decimals)}"
 
 
+def tonnes(value: float | None) -> str:
+    """Give t CO2; what is small keeps one decimal."""
+    if value is None:
+        return NONE
+    return f"{grouped(value, 1 if abs(value) < 100 else 0)}{THIN}t"  # noqa: PLR2004
+
+
 def share(value: float | None) -> str:
     """Give a share (0 to 1) as a percentage."""
     return NONE if value is None else f"{value * 100:.1f}{THIN}%"
@@ -52,8 +60,13 @@ def flow(value: float | None) -> str:
     if value is None:
         return NONE
     if abs(value) < 1:
-        return f"balanced, 0{THIN}MW"
+        return "balanced"
     return f"{'imports' if value > 0 else 'exports'} {megawatts(abs(value))}"
+
+
+def stamp(moment: datetime | None) -> str:
+    """Give weekday, day and time in NEM time."""
+    return NONE if moment is None else f"{moment.astimezone(nem.NEM_ZONE):%a %d %b %H:%M}"
 
 
 def clock(moment: datetime | None) -> str:
@@ -75,6 +88,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     intensity: str
     flow: str
     spark: tuple[float | None, ...]
+    note: str = ""
 
 
 def card(scope: str, row: Row, history: list[Row]) -> Card:
@@ -93,6 +107,7 @@ def card(scope: str, row: Row, history: list[Row]) -> Card:
         intensity=intensity(row.emissions_intensity),
         flow=flow(row.net_import),
         spark=tuple(each.demand for each in history[::step]),
+        note=_ALONE if region and region.network != nem.NETWORK else "",
     )
 
 
