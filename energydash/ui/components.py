@@ -34,12 +34,14 @@ class StatusBar(Part):
     """The head of the page: source, data time, freshness, which stage is lost, help, the theme's switch.
 
     `facts` comes from the server side (see `freshness.facts`); the page itself counts the seconds, and says so when it
-    loses its own server. `notice` is shown once, until it is closed.
+    loses its own server. `notice` is shown once, until it is closed;
+    `shown` is the past moment that the page is at, if any.
     """
 
     facts = param.Dict(default={})
     theme = param.String(default="")
     notice = param.String(default="")
+    shown = param.String(default="")
 
     _esm = bundled.FOLDER / "status.js"
     _stylesheets = _looks("status.css")

@@ -64,6 +64,11 @@ def flow(value: float | None) -> str:
     return f"{'imports' if value > 0 else 'exports'} {megawatts(abs(value))}"
 
 
+def bare(text: str) -> str:
+    """Give a number without its unit, for where a heading says that."""
+    return text.partition(THIN)[0]
+
+
 def stamp(moment: datetime | None) -> str:
     """Give weekday, day and time in NEM time."""
     return NONE if moment is None else f"{moment.astimezone(nem.NEM_ZONE):%a %d %b %H:%M}"

@@ -310,11 +310,13 @@ class Session:
         store = self._store
         times = store.times or [shown]
         newest = store.shown_time or times[-1]
+        text = words.moment(shown, newest, past=past)
+        self._status.shown = text if past else ""
         self._time.param.update(
             start=int(times[0].timestamp()),
             end=int(newest.timestamp()),
             moment=int(shown.timestamp()) if past else 0,
-            text=words.moment(shown, newest, past=past),
+            text=text,
         )
 
     def _tell(self) -> None:

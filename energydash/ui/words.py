@@ -89,11 +89,11 @@ def table_cells(
     at = f" ({numbers.clock(reading.event_time)})" if reading and late else ""
     used, intensity = marks.factor(facility, power), marks.intensity(reading)
     return [
-        (power, numbers.megawatts(power) + at if reading else "no data"),
-        (used, numbers.share(used)),
-        (facility.capacity, numbers.megawatts(facility.capacity)),
-        (emissions, numbers.tonnes(emissions)),
-        (intensity, numbers.intensity(intensity)),
+        (power, numbers.bare(numbers.megawatts(power)) + at if reading else "no data"),
+        (used, numbers.bare(numbers.share(used))),
+        (facility.capacity, numbers.bare(numbers.megawatts(facility.capacity))),
+        (emissions, numbers.bare(numbers.tonnes(emissions))),
+        (intensity, numbers.bare(numbers.intensity(intensity))),
     ]
 
 

@@ -10,6 +10,16 @@ const WORDS = {
   page: "Dashboard server lost",
 }
 
+// What a reader can do about it; all of it also ends by itself.
+const HINTS = {
+  connecting: "no answer yet: start `energydash serve` (or `energydash up`), or give its address with --backend",
+  server: "is `energydash serve` running?",
+  broker: "the server has lost its broker",
+  publisher: "no record comes: is `energydash publish` running?",
+  waiting: "start `energydash publish` (or `energydash up`)",
+  page: "is `energydash ui` running?",
+}
+
 function age(seconds) {
   if (seconds < 90) return `${Math.round(seconds)}\u202fs`
   if (seconds < 5400) return `${Math.round(seconds / 60)}\u202fmin`
@@ -42,6 +52,7 @@ export function render({ model, el }) {
       <h1 class="brand"><svg viewBox="0 0 16 16" aria-hidden="true"><path d="M9 0 2 9h5l-1 7 8-10H9z"/></svg>energydash</h1>
       <span class="badge" data-testid="simulated" hidden>Simulated grid</span>
       <span class="road" role="status" data-testid="freshness"><i aria-hidden="true"></i><b></b> <span class="what"></span></span>
+      <span class="shown" data-testid="shown" hidden></span>
       <span class="age" aria-hidden="true" data-testid="age"></span>
       <span class="count" data-testid="reporting"></span>
       <span class="tools"><button type="button" class="copy" data-testid="copy" title="Copy a link to what is shown here">Copy link</button>
@@ -61,9 +72,11 @@ export function render({ model, el }) {
     road.dataset.stage = stage
     $(".road b").textContent = WORDS[stage]
     const time = facts.time ? `${facts.time} NEM time (UTC+10)` : ""
-    $(".what").textContent = stage === "live" ? time : time ? `\u2013 stale, values of ${time}; trying again` : ""
+    $(".what").textContent = stage === "live" ? time : time ? `\u2013 stale, values of ${time}; trying again \u2013 ${HINTS[stage]}` : `\u2013 ${HINTS[stage]}`
     $(".badge").hidden = !facts.simulated
     $(".count").textContent = facts.facilities ? `${facts.reporting} of ${facts.facilities} stations reporting` : ""
+    $(".shown").hidden = !model.shown
+    $(".shown").textContent = model.shown ? `Looking at ${model.shown}` : ""
     document.documentElement.dataset.stage = stage
   }
   const tick = () => {
@@ -109,6 +122,7 @@ export function render({ model, el }) {
   })
   model.on("notice", () => say(model.notice))
   model.on("facts", () => { got = performance.now(); paint(); tick() })
+  model.on("shown", paint)
   model.on("theme", showTheme)
 
   // Bokeh tells the document when its own connection goes and comes back.

@@ -4,7 +4,8 @@ const ROW = 30
 const SPARE = 8
 const COLUMNS = [
   ["name", "Station"], ["region", "Region"], ["fuel", "Fuel"], ["status", "Status"],
-  ["power", "Power"], ["factor", "Capacity factor"], ["capacity", "Capacity"], ["emissions", "CO₂ in 5 min"], ["intensity", "Intensity"],
+  ["power", "Power MW", "Net power; what is charged or pumped is negative"], ["factor", "Use %", "Capacity factor: power / registered capacity"], ["capacity", "Cap. MW", "Registered capacity"],
+  ["emissions", "CO₂ t", "Tonnes of CO2 in the interval of five minutes"], ["intensity", "t/MWh", "Tonnes of CO2 for each MWh"],
 ]
 const TEXTS = 4
 
@@ -39,12 +40,13 @@ export function render({ model, el }) {
     el.querySelector(".none").hidden = order.length > 0
     el.querySelector("table").setAttribute("aria-rowcount", order.length + 1)
   }
-  COLUMNS.forEach(([id, label], n) => {
+  COLUMNS.forEach(([id, label, title], n) => {
     const cell = document.createElement("th")
     cell.scope = "col"
     cell.className = id
     const button = Object.assign(document.createElement("button"), { type: "button", textContent: label })
     button.dataset.testid = `sort-${id}`
+    if (title) button.title = title
     button.addEventListener("click", () => {
       sort = { column: n, down: sort.column === n ? !sort.down : n >= TEXTS }
       scroll.scrollTop = 0
