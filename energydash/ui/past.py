@@ -73,6 +73,11 @@ class Past:
         """
         ticks = [_tick(moment) for moment in values.times]
         slots = [self._slot(tick, version, asked_at) for tick in ticks]
+        for i, tick in enumerate(ticks):
+            slot = slots[i]
+            # Of two that are a day apart, the newer one has taken the older one's place.
+            if slot is not None and self._tick[slot] != tick:
+                slots[i] = None
         for code, at, power, emissions in zip(
             values.facility_id, values.at, values.power, values.emissions, strict=True
         ):
