@@ -168,6 +168,19 @@ def test_what_makes_no_sense_in_an_address_is_left_out_and_said(query):
     assert query.partition("=")[0] in notices[0]
 
 
+def test_a_station_or_a_time_that_is_not_there_is_left_out_and_said():
+    look = Look(facility="GONE", moment=at(0))
+    times = [at(5), at(6)]
+
+    fitted, notices = address.fit(look, {"A"}, times)
+    assert fitted == Look()
+    assert "GONE" in notices[0]
+    assert len(notices) == 2
+    # Before anything has come, nothing is known to be missing.
+    assert address.fit(look, {}, []) == (look, [])
+    assert address.fit(Look(facility="A", moment=at(5)), {"A"}, times)[1] == []
+
+
 @given(st.text(max_size=300))
 def test_no_address_breaks_the_page(query):
     look, _ = address.from_query(query)

@@ -1,7 +1,7 @@
 """What a reader looks at, as the query of the page's address: to reload, to copy, to go back to. Pure."""
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import Any, Literal, get_args
 from urllib.parse import parse_qsl, urlencode
@@ -86,6 +86,22 @@ def from_query(query: str) -> tuple[Look, list[str]]:
         moment=read("at", _moment, None),
         theme=read("theme", _one_of(("light", "dark")), ""),
     )
+    return look, notices
+
+
+def fit(
+    look: Look, codes: Collection[str], times: Sequence[datetime]
+) -> tuple[Look, list[str]]:
+    """Leave out a station and a time that are not there, with a line for each; while nothing is known yet, all may come."""
+    notices = []
+    if look.facility and codes and look.facility not in codes:
+        notices.append(f"No station has the code \u201c{look.facility}\u201d: left out.")
+        look = msgspec.structs.replace(look, facility="")
+    if look.moment and times and not times[0] <= look.moment <= times[-1]:
+        notices.append(
+            "The time that the address asks for (at) is not kept any more: the newest is shown."
+        )
+        look = msgspec.structs.replace(look, moment=None)
     return look, notices
 
 

@@ -56,6 +56,7 @@ class Session:
         notices: Sequence[str] = (),
         tiles: str | None = None,
     ) -> None:
+        look, unfit = address.fit(look, store.by_code, store.times)
         self._store = store
         self._look = look
         self._choice = Choice(store, look.selection)
@@ -67,7 +68,7 @@ class Session:
         self._waiting = False
         self._told: tuple[freshness.Facts, datetime | None] | None = None
         self._mode: Mode = mode or "light"
-        self._status = StatusBar(theme=mode or "", notice=" ".join(notices), **_WIDE)
+        self._status = StatusBar(theme=mode or "", notice=" ".join([*notices, *unfit]), **_WIDE)
         self._cards = Cards(scope=look.selection.region, **_WIDE)
         self._fuels = FuelList(**_WIDE)
         self._toolbar = Toolbar(
@@ -76,7 +77,8 @@ class Session:
         self._table = StationTable(**_FULL)
         self._time = TimeBar(**_WIDE)
         self._detail = Detail(**_FULL)
-        self._address = Address(entry={"query": address.to_query(look), "step": False})
+        self._query = address.to_query(look)
+        self._address = Address(entry={"query": self._query, "step": False})
         self._map = Map(PALETTES[self._mode], tiles)
         self._charts = Charts()
         self._explore = Explore(store, PALETTES[self._mode])
@@ -125,7 +127,10 @@ class Session:
                     self._map.calm()
                 case "back":
                     look, notices = address.from_query(str(action.get("query", "")))
-                    self._status.notice = " ".join(notices)
+                    look, unfit = address.fit(look, self._store.by_code, self._store.times)
+                    self._status.notice = " ".join([*notices, *unfit])
+                    # The browser is there already: to tell it once more could undo a further step of its own.
+                    self._query = address.to_query(look)
                     self._turn(look)
                 case "neighbour":
                     step = -1 if action.get("step") == -1 else 1
@@ -137,7 +142,7 @@ class Session:
                     self._turn(actions.after(self._look, action))
 
     def _open(self, code: str, beneath: list[str]) -> None:
-        self._beneath = beneath
+        self._beneath = [code, *beneath]
         self._turn(msgspec.structs.replace(self._look, facility=code))
 
     def _turn(self, look: Look) -> None:
@@ -146,9 +151,10 @@ class Session:
         if look.selection != old.selection:
             self._choice = Choice(self._store, look.selection)
         self._draw(look, old)
-        entry = {"query": address.to_query(look), "step": address.is_step(old, look)}
-        if entry["query"] != self._address.entry.get("query"):
-            self._address.entry = entry
+        query = address.to_query(look)
+        if query != self._query:
+            self._query = query
+            self._address.entry = {"query": query, "step": address.is_step(old, look)}
 
     def _hand_out(self, what: str) -> None:
         store, look, shown = self._store, self._look, self._moment()

@@ -62,6 +62,9 @@ export function render({ model, el }) {
   }
   const others = (card) => {
     const place = $(".others")
+    const key = JSON.stringify(card.others)
+    if (place.dataset.key === key) return
+    place.dataset.key = key
     place.hidden = !card.others.length
     place.replaceChildren(`${card.others.length} more here: `, ...card.others.map(([code, name]) => {
       const button = Object.assign(document.createElement("button"), { type: "button", textContent: name })
@@ -107,9 +110,9 @@ export function render({ model, el }) {
     const card = model.card
     const code = card.code ?? ""
     if (!code) {
+      pane.hidden = true
+      document.documentElement.dataset.detail = ""
       if (shown) {
-        pane.hidden = true
-        document.documentElement.dataset.detail = ""
         if (opener?.isConnected) opener.focus()
       }
       shown = ""

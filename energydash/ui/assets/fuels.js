@@ -1,6 +1,6 @@
 // The fuels, top of the stack first: legend, numbers and switches in one.
 export function render({ model, el }) {
-  el.innerHTML = `<div class="fuels"><h2><span></span><small data-testid="fuels-note"></small><button type="button" class="csv" data-testid="series-csv" title="Download the day of these fuels, with demand and price, as CSV">CSV</button></h2><ul></ul></div>`
+  el.innerHTML = `<div class="fuels"><h2><span data-testid="fuels-title"></span><small data-testid="fuels-note"></small><button type="button" class="csv" data-testid="series-csv" title="Download the day of these fuels, with demand and price, as CSV">CSV</button></h2><ul></ul></div>`
   const list = el.querySelector("ul")
   el.querySelector(".csv").addEventListener("click", () => model.send_msg({ do: "csv", what: "series" }))
   const rows = new Map()
