@@ -74,6 +74,8 @@ def test_filters_count_and_everything_on_the_page_agrees(visit):
     one.page.get_by_test_id("notice").get_by_text("at").wait_for()
     of = counted(one)[1]
     one.page.get_by_test_id("card-NSW1").click()
+    becomes(one, region="NSW1")
+    one.page.get_by_role("button", name="Remove the filter NSW").wait_for()
     one.page.get_by_test_id("filters").click()
     wind = one.page.locator("label[data-id=wind]")
     expected = int(wind.locator("b").inner_text())
@@ -96,7 +98,8 @@ def test_filters_count_and_everything_on_the_page_agrees(visit):
     assert len(rows) == expected
     assert int(one.page.get_by_role("grid").get_attribute("aria-rowcount")) == expected + 1
     assert "fuels=wind" in head
-    total = sum(float(row["power_mw"]) for row in rows if row["power_mw"])
+    clock = one.text("moment").split(" NEM")[0][-5:]
+    total = sum(float(row["power_mw"]) for row in rows if row["time"][11:16] == clock)
     assert megawatts(one.text("total")) == pytest.approx(max(total, 0), abs=1)
     chart = one.read(
         "(() => { const at = grid.moment('stack'); const t = grid.column('stack', 't');"
@@ -133,13 +136,14 @@ def test_one_click_on_the_map_opens_one_station_and_lists_those_beneath(visit):
     page = one.page
     page.mouse.click(*one.read("grid.crowd()"))
     page.get_by_test_id("detail").wait_for()
+    one.wait("location.search.includes('facility=')", 5)
     assert len(one.read("grid.selected('map', 'size')")) == 1
-    name = one.text("detail-name")
+    code = query(one)["facility"]
     others = page.get_by_test_id("detail").locator(".others")
     assert "more here" in others.inner_text()
 
     others.get_by_role("button").first.click()
-    one.wait("(was) => grid.text('detail-name') !== was", 5, name)
+    one.wait("(was) => !location.search.includes(was)", 5, code)
     assert len(one.read("grid.selected('map', 'size')")) == 1
     # It streams on, and the pane with it.
     when = one.text("detail-when")
@@ -153,7 +157,7 @@ def test_a_station_found_by_keyboard_tells_all_and_gives_the_focus_back(visit):
     one = visit()
     page = one.page
     page.keyboard.press("/")
-    page.keyboard.type("baysw")
+    page.keyboard.type("bay")
     page.get_by_role("option", name="Bayswater").wait_for()
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
@@ -179,7 +183,8 @@ def test_a_station_found_by_keyboard_tells_all_and_gives_the_focus_back(visit):
     name, _, rows = saved(one, page.get_by_test_id("detail-csv").click)
     assert "BAYSW" in name
     assert len(rows) > 280
-    assert all(row["time"].endswith("+10:00") and row["power_mw"] for row in rows[5:-5])
+    assert all(row["time"].endswith("+10:00") for row in rows)
+    assert sum(bool(row["power_mw"]) for row in rows) > 250
 
     page.keyboard.press("ArrowRight")
     one.wait("grid.text('detail-name') !== 'Bayswater'", 5)
@@ -255,8 +260,9 @@ def test_in_the_past_map_numbers_and_charts_show_the_same_instant(visit):
     assert megawatts(one.text("total")) == pytest.approx(generation, abs=1)
     assert shown in page.get_by_test_id("map").get_attribute("aria-label")
     _, head, rows = saved(one, page.get_by_test_id("csv").click)
-    there = [row for row in rows if row["power_mw"]]
-    assert {row["time"][11:16] for row in there} == {shown}
+    times = [row["time"][11:16] for row in rows if row["power_mw"]]
+    assert max(times) == shown
+    assert times.count(shown) > 150
     assert f"T{shown}:00+10:00" in head
 
     # The stream goes on behind it, and the page stays where it is.

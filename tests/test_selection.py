@@ -362,3 +362,35 @@ def test_a_stations_past_stands_beside_the_servers_websocket():
         backfill.address(f"ws{base}/ws/realtime", "A") == f"http{base}/api/facilities/A/history"
     )
     assert backfill.address(f"wss{base}/grid/ws/realtime", "W/HOE#1") == f"https{base}/grid/api/facilities/W%2FHOE%231/history"  # fmt: skip
+
+
+def test_what_is_missing_here_and_not_there_is_asked_for_once():
+    store = store_of(*PLANTS)
+    gaps = backfill.Gaps()
+    assert gaps.due(store) == []
+    store.apply(charts([at(i) for i in range(6)], reporting=1))
+    assert gaps.due(store) == ["BAYSW", "MACARTH", "HPR", "HORN1", "OLD"]
+
+    store.apply(
+        schema.FacilityUpdate(seq=1, values=values(*[("BAYSW", i, 1.0) for i in (0, 1)]))
+    )
+    assert set(gaps.due(store)) == {each.code for each in PLANTS}
+    assert gaps.due(store) == []
+    store.apply(schema.FacilityUpdate(seq=1, values=values(("BAYSW", 2, 1.0))))
+    # The last three may be on their way still: one more interval settles the fourth last.
+    store.apply(charts([at(6)], reporting=5))
+    assert gaps.due(store) == ["BAYSW", "MACARTH", "HPR", "HORN1", "OLD"]
+
+
+def test_a_correction_of_an_earlier_interval_is_asked_for():
+    store = store_of(*PLANTS)
+    store.apply(charts([at(i) for i in range(6)], reporting=0))
+    gaps = backfill.Gaps()
+    assert gaps.due(store)
+    assert gaps.due(store) == []
+
+    store.apply(charts([at(1)], reporting=0))
+    assert gaps.due(store) == []
+    store.apply(charts([at(1)], reporting=0, fuel=11.0))
+    assert len(gaps.due(store)) == len(PLANTS)
+    assert gaps.due(store) == []

@@ -14,6 +14,7 @@ from energydash import nem, schema
 from energydash.ui.past import HISTORY, Instant, Past
 
 _LATELY = 12
+_UNSETTLED = 3
 _FIELDS = (
     "demand",
     "price",
@@ -65,6 +66,7 @@ class Store:
         self.by_code: dict[str, schema.FacilityInfo] = {}
         self.past = Past()
         self.snapshots = 0
+        self.revised: set[datetime] = set()
         self.times: list[datetime] = []
         self.status: schema.Status | None = None
         self.connected = False
@@ -125,7 +127,10 @@ class Store:
         for i, moment in enumerate(times):
             if moment not in self._rows:
                 insort(self.times, moment)
-            self._rows[moment] = {each.scope: _row(each, i) for each in scopes}
+            row = {each.scope: _row(each, i) for each in scopes}
+            if moment in self._rows and self._rows[moment] != row and moment in self.settled:
+                self.revised.add(moment)
+            self._rows[moment] = row
             self._row_versions[moment] = self.version
         while self.times and self.times[0] <= self.times[-1] - HISTORY:
             gone = self.times.pop(0)
@@ -155,6 +160,11 @@ class Store:
             ),
             None,
         )
+
+    @property
+    def settled(self) -> list[datetime]:
+        """Give the intervals that nothing but a correction should change any more."""
+        return self.times[:-_UNSETTLED]
 
     def row(self, moment: datetime, scope: str) -> Row:
         """Give a scope's interval; all None where nothing is known."""
