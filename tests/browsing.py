@@ -62,6 +62,7 @@ READ = """
       const box = view.el.getBoundingClientRect()
       return [box.left + places[i][0], box.top + places[i][1]]
     },
+    wheel: (id) => figure(id).toolbar.active_scroll,
     models: () => [...Bokeh.documents[0].all_models].length,
     marker: (least) => {
       const [x, y, size] = ["x", "y", "size"].map((name) => grid.column("map", name, "size"))

@@ -48,6 +48,13 @@ _LIVE = (
 )
 
 
+Share = Callable[[Callable[[], Any]], Any]
+
+
+def _alone(make: Callable[[], Any]) -> Any:
+    return make()
+
+
 class Map:
     """One session's map. `figure` is drawn once; `refresh` patches what changed."""
 
@@ -185,27 +192,54 @@ class Map:
         if text != self._legend.object:
             self._legend.object = text
 
-    def draw(self, instant: Instant | None, chosen: Collection[str]) -> None:
-        """Patch the circles that look different at this instant; zoom and selection stay as they are."""
-        patches: dict[str, list[tuple[int, Any]]] = {name: [] for name in _LIVE}
-        for code, (row, facility) in self._facilities.items():
-            reading = instant.of(code) if instant else None
-            look = marks.mark(
-                facility,
-                reading,
-                self._palette,
-                in_scope=code in chosen,
-                newest=reading is not None and instant is not None and reading.event_time == instant.moment,
-                metric=self._metric,
-            )  # fmt: skip
-            for name, changes in patches.items():
-                value = getattr(look, name)
-                if self.source.data[name][row] != value:
-                    changes.append((row, value))
-        changed = {name: changes for name, changes in patches.items() if changes}
+    def draw(
+        self, instant: Instant | None, chosen: Collection[str], share: Share = _alone
+    ) -> None:
+        """Patch the circles that look different at this instant; zoom and selection stay as they are.
+
+        `share` makes the looks, or hands out those that it made for another page.
+        """
+        columns, text = share(lambda: self._looks(instant, chosen))
+        changed = {}
+        for name in _LIVE:
+            was = self.source.data[name]
+            changes = [(i, new) for i, new in enumerate(columns[name]) if was[i] != new]
+            if changes:
+                changed[name] = changes
         if changed:
             self.source.patch(changed)
-            self._summarise(instant, chosen)
+            self.figure.html_attributes = {**self.figure.html_attributes, "aria-label": text}
+
+    def _looks(
+        self, instant: Instant | None, chosen: Collection[str]
+    ) -> tuple[dict[str, list[Any]], str]:
+        """Give the live columns, and in words what a picture cannot tell to who does not see it."""
+        looks, made = [], []
+        for code, (_, facility) in self._facilities.items():
+            reading = instant.of(code) if instant else None
+            newest = (
+                instant is not None
+                and reading is not None
+                and reading.event_time == instant.moment
+            )
+            inside = code in chosen
+            looks.append(
+                marks.mark(
+                    facility,
+                    reading,
+                    self._palette,
+                    in_scope=inside,
+                    newest=newest,
+                    metric=self._metric,
+                )
+            )
+            if inside and reading and (reading.power or 0.0) > 0:
+                made.append((reading.power, facility.name))
+        at = f" at {numbers.clock(instant.moment)} NEM time" if instant else ""
+        top = ", ".join(f"{name} {numbers.megawatts(power)}" for power, name in _largest(made))
+        shown = sum(code in chosen for code in self._facilities)
+        text = f"Map of {shown} power stations{at}, {len(made)} generating. Largest: {top}"
+        return {name: [getattr(look, name) for look in looks] for name in _LIVE}, text
 
     def price(self, store: Store, moment: datetime) -> None:
         """Write each region's price under its name."""
@@ -217,22 +251,6 @@ class Map:
         changes = [(i, t) for i, t in enumerate(texts) if self._labels.data["text"][i] != t]
         if changes:
             self._labels.patch({"text": changes})
-
-    def _summarise(self, instant: Instant | None, chosen: Collection[str]) -> None:
-        """Say in words what a picture cannot tell to who does not see it."""
-        made = [
-            (reading.power, facility.name)
-            for code, (_, facility) in self._facilities.items()
-            if code in chosen
-            and instant is not None
-            and (reading := instant.of(code))
-            and (reading.power or 0.0) > 0
-        ]
-        at = f" at {numbers.clock(instant.moment)} NEM time" if instant else ""
-        top = ", ".join(f"{name} {numbers.megawatts(power)}" for power, name in _largest(made))
-        shown = sum(code in chosen for code in self._facilities)
-        text = f"Map of {shown} power stations{at}, {len(made)} generating. Largest: {top}"
-        self.figure.html_attributes = {**self.figure.html_attributes, "aria-label": text}
 
 
 def _largest(made: Sequence[tuple[float | None, str]]) -> list[tuple[float | None, str]]:

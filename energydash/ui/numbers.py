@@ -1,5 +1,6 @@
 """Numbers as people read them: units, thousands, signs. Pure."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
@@ -80,7 +81,7 @@ def clock(moment: datetime | None) -> str:
 
 
 class Card(msgspec.Struct, frozen=True, kw_only=True):
-    """One scope's numbers as text, and a day of its demand for a sparkline (MW, oldest first)."""
+    """One scope's numbers as text, and a day of its demand for a sparkline (MW, oldest first, commas between)."""
 
     scope: str
     label: str
@@ -92,14 +93,13 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     renewable: str
     intensity: str
     flow: str
-    spark: tuple[float | None, ...]
+    spark: str
     note: str = ""
 
 
 def card(scope: str, row: Row, history: list[Row]) -> Card:
     """Give a scope's card for one interval; `history` draws its sparkline."""
     region = nem.REGION_BY_CODE.get(scope)
-    step = max(1, len(history) // _POINTS)
     return Card(
         scope=scope,
         label=region.label if region else scope,
@@ -111,9 +111,15 @@ def card(scope: str, row: Row, history: list[Row]) -> Card:
         renewable=share(row.renewable_share),
         intensity=intensity(row.emissions_intensity),
         flow=flow(row.net_import),
-        spark=tuple(each.demand for each in history[::step]),
+        # One word: Bokeh looks into each item of a list for what it might refer to, for each page.
+        spark=",".join("" if r.demand is None else f"{r.demand:.0f}" for r in history),
         note=_ALONE if region and region.network != nem.NETWORK else "",
     )
+
+
+def sparsely[T](values: Sequence[T]) -> Sequence[T]:
+    """Give as many of the values as a sparkline can show."""
+    return values[:: max(1, len(values) // _POINTS)]
 
 
 class FuelRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,40 +8,24 @@ import msgspec
 import panel as pn
 from bokeh.document import Document
 
-from energydash import nem
 from energydash.ui import (
     actions,
     address,
-    freshness,
     layout,
-    marks,
-    numbers,
     sheets,
     station,
-    words,
 )
 from energydash.ui.address import TABS, Look
 from energydash.ui.charts import Charts
-from energydash.ui.components import (
-    Address,
-    Cards,
-    Detail,
-    FuelList,
-    StationTable,
-    StatusBar,
-    TimeBar,
-    Toolbar,
-)
 from energydash.ui.explore import Explore
-from energydash.ui.map import Map
+from energydash.ui.map import Map, Share
+from energydash.ui.panes import FULL, Panes
 from energydash.ui.past import Instant
 from energydash.ui.selection import Choice
 from energydash.ui.store import Store
 from energydash.ui.theme import PALETTES, Mode
 
 THEME_COOKIE = "energydash_theme"
-_WIDE = {"sizing_mode": "stretch_width"}
-_FULL = {"sizing_mode": "stretch_both"}
 
 
 class Session:
@@ -63,53 +47,37 @@ class Session:
         self._seen = -1
         self._seen_catalogue = -1
         self._drawn: object = None
-        self._tabled: Instant | None = None
         self._beneath: list[str] = []
         self._waiting = False
-        self._told: tuple[freshness.Facts, datetime | None] | None = None
         self._mode: Mode = mode or "light"
-        self._status = StatusBar(theme=mode or "", notice=" ".join([*notices, *unfit]), **_WIDE)
-        self._cards = Cards(scope=look.selection.region, **_WIDE)
-        self._fuels = FuelList(**_WIDE)
-        self._toolbar = Toolbar(
-            metrics=[[m, marks.METRICS[m].label] for m in marks.METRICS], **_WIDE
-        )
-        self._table = StationTable(**_FULL)
-        self._time = TimeBar(**_WIDE)
-        self._detail = Detail(**_FULL)
         self._query = address.to_query(look)
-        self._address = Address(entry={"query": self._query, "step": False})
+        self._panes = Panes(store, self._query, mode or "", " ".join([*notices, *unfit]))
         self._map = Map(PALETTES[self._mode], tiles)
         self._charts = Charts()
         self._explore = Explore(store, PALETTES[self._mode])
-        self._tabs = layout.tabs(self._map.view(), self._table, self._explore.view)
-        self._listen()
+        self._tabs = layout.tabs(self._map.view(), self._panes.table, self._explore.view)
+        self._panes.on_action(self._heard)
+        self._panes.status.param.watch(lambda event: self._paint(event.new), "theme")
+        self._map.on_open(self._open)
         self._paint(self._mode)
         self.pull()
         self._draw(look)
 
-    def _listen(self) -> None:
-        for part in (
-            self._status, self._cards, self._fuels, self._toolbar, self._table, self._time, self._detail, self._address,
-        ):  # fmt: skip
-            part.heard(self._heard)
-        self._status.param.watch(lambda event: self._paint(event.new), "theme")
-        self._map.on_open(self._open)
-
     def page(self, mode: Mode | None) -> pn.Template:
         """Give the document."""
+        panes = self._panes
         return layout.page(
             {
-                "status": self._status,
-                "cards": self._cards,
-                "toolbar": self._toolbar,
+                "status": panes.status,
+                "cards": panes.cards,
+                "toolbar": panes.toolbar,
                 "where": self._tabs,
-                "fuels": self._fuels,
-                "stack": pn.pane.Bokeh(self._charts.stack, **_FULL),
-                "price": pn.pane.Bokeh(self._charts.price, **_FULL),
-                "detail": self._detail,
-                "time": self._time,
-                "address": self._address,
+                "fuels": panes.fuels,
+                "stack": pn.pane.Bokeh(self._charts.stack, **FULL),
+                "price": pn.pane.Bokeh(self._charts.price, **FULL),
+                "detail": panes.detail,
+                "time": panes.time,
+                "address": panes.address,
             },
             mode,
         )
@@ -128,7 +96,7 @@ class Session:
                 case "back":
                     look, notices = address.from_query(str(action.get("query", "")))
                     look, unfit = address.fit(look, self._store.by_code, self._store.times)
-                    self._status.notice = " ".join([*notices, *unfit])
+                    self._panes.status.notice = " ".join([*notices, *unfit])
                     # The browser is there already: to tell it once more could undo a further step of its own.
                     self._query = address.to_query(look)
                     self._turn(look)
@@ -154,7 +122,7 @@ class Session:
         query = address.to_query(look)
         if query != self._query:
             self._query = query
-            self._address.entry = {"query": query, "step": address.is_step(old, look)}
+            self._panes.address.entry = {"query": query, "step": address.is_step(old, look)}
 
     def _hand_out(self, what: str) -> None:
         store, look, shown = self._store, self._look, self._moment()
@@ -167,7 +135,7 @@ class Session:
             sheet = sheets.series(store, look, self._choice.rows(store.times))
         else:
             sheet = sheets.stations(store, look, self._choice.stations, store.instant(shown))
-        self._toolbar._send_msg(msgspec.to_builtins(sheet))  # noqa: SLF001 (Panel has no public name for it)
+        self._panes.hand_out(sheet)
 
     # --- what the grid does --------------------------------------------------------------------------
 
@@ -195,11 +163,11 @@ class Session:
             self._seen_catalogue = store.catalogue_version
             self._choice = Choice(store, self._look.selection)
             self._map.show(store)
-            self._show_choice()
+            self._panes.choose(self._choice)
             self._drawn = None
         self._charts.refresh(store, self._choice, times)
         self._show_moment()
-        self._tell()
+        self._panes.tell()
 
     # --- drawing -------------------------------------------------------------------------------------
 
@@ -213,24 +181,16 @@ class Session:
     def _draw(self, look: Look, old: Look | None = None) -> None:
         """Show what is looked at; only what differs from before goes to the browser."""
         if old is None or look.selection != old.selection:
-            self._show_choice()
+            self._panes.choose(self._choice)
             self._charts.show(self._store, self._choice)
             self._charts.paint(PALETTES[self._mode], look.selection.region)
         if old is None or look.metric != old.metric:
             self._map.measure(look.metric)
-        self._toolbar.tab, self._toolbar.metric = look.tab, look.metric
-        self._cards.scope = look.selection.region
-        self._table.chosen = look.facility
-        if look.theme and look.theme != self._status.theme:
-            self._status.theme = look.theme
+        if old is None or look.tab != old.tab:
+            self._panes.empty_table()
+        self._panes.look(look)
         self._show_moment()
         self._show_tab(look.tab)
-
-    def _show_choice(self) -> None:
-        self._toolbar.filters = words.filters(self._choice)
-        self._toolbar.hits = words.hits(self._choice)
-        self._fuels.shown = sorted(self._choice.selection.fuels)
-        self._tabled = None
 
     def _show_tab(self, tab: address.Tab) -> None:
         place = TABS.index(tab)
@@ -246,93 +206,32 @@ class Session:
         shown = self._moment()
         if shown is None:
             return
+        drawn = (store.state_of(shown), look, self._mode, self._beneath)
+        if drawn == self._drawn:
+            return
+        self._drawn = drawn
         instant = store.instant(shown)
-        drawn = (instant, self._choice, look.metric, self._mode)
-        if drawn != self._drawn:
-            self._drawn = drawn
-            self._map.draw(instant, self._choice.codes)
-            self._map.price(store, shown)
+        self._map.draw(instant, self._choice.codes, self._share(instant))
+        self._map.price(store, shown)
         row = self._choice.row(shown)
         past = look.moment is not None
         self._charts.mark(store, shown, past=past)
         self._charts.tell(store, row, look.selection.region, shown)
-        self._number(shown, row)
+        self._map.choose(look.facility)
+        self._panes.number(shown, row, self._choice)
         if look.tab == "table":
-            self._tabulate(instant)
-        self._detail_of(instant)
-        self._clock(shown, past=past)
+            self._panes.tabulate(self._choice, instant)
+        self._panes.open(look, instant, self._beneath)
+        self._panes.clock(shown, past=past)
 
-    def _number(self, shown: datetime, row: Any) -> None:
-        """Fill the cards and the fuel list."""
-        store = self._store
-        self._cards.cards = [
-            msgspec.to_builtins(numbers.card(s, store.row(shown, s), store.rows(s)))
-            for s in store.scopes
-        ]
-        counts = self._choice.counts
-        of = f"{row.reporting} of {counts.shown} reporting"
-        self._fuels.title = f"{words.where(self._look)} at {numbers.clock(shown)}"
-        self._fuels.note = of if self._choice.selection.is_whole else f"filtered, {of}"
-        self._fuels.total = numbers.megawatts(row.generation)
-        self._fuels.fuels = msgspec.to_builtins(numbers.fuel_rows(row))
-
-    def _tabulate(self, instant: Instant) -> None:
-        """Fill the table, or patch the rows whose values changed."""
-        if self._tabled is instant:
-            return
-        cells = {e.code: words.table_cells(e, instant) for e in self._choice.stations}
-        if self._tabled is None:
-            self._table.cells = cells
-            self._table.rows = words.table_rows(self._choice)
-        else:
-            before = self._tabled
-            changed = {
-                e.code: cells[e.code]
-                for e in self._choice.stations
-                if cells[e.code] != words.table_cells(e, before)
-            }
-            if changed:
-                self._table.cells = changed
-        self._tabled = instant
-
-    def _detail_of(self, instant: Instant) -> None:
-        code = self._look.facility
-        facility = self._store.by_code.get(code)
-        self._map.choose(code)
-        if facility is None:
-            self._detail.card = {}
-            return
-        beneath = [
-            self._store.by_code[c]
-            for c in self._beneath
-            if c in self._store.by_code and c != code
-        ]
-        self._detail.href = f"?{address.to_query(self._look)}"
-        self._detail.card = msgspec.to_builtins(
-            station.card(self._store, facility, instant, beneath)
-        )
-
-    def _clock(self, shown: datetime, *, past: bool) -> None:
-        store = self._store
-        times = store.times or [shown]
-        newest = store.shown_time or times[-1]
-        text = words.moment(shown, newest, past=past)
-        self._status.shown = text if past else ""
-        self._time.param.update(
-            start=int(times[0].timestamp()),
-            end=int(newest.timestamp()),
-            moment=int(shown.timestamp()) if past else 0,
-            text=text,
-        )
-
-    def _tell(self) -> None:
-        facts = freshness.facts(self._store, nem.now())
-        # The page counts the seconds itself; it hears only what it cannot know.
-        news = msgspec.structs.replace(facts, age_s=None, interval_age_min=None)
-        last = self._store.status.last_record_at if self._store.status else None
-        if (news, last) != self._told:
-            self._told = (news, last)
-            self._status.facts = msgspec.to_builtins(facts)
+    def _share(self, instant: Instant) -> Share:
+        """Let pages that look at the same thing share its making; what is filtered is one page's own."""
+        store, look = self._store, self._look
+        if not self._choice.selection.is_whole:
+            return lambda make: make()
+        name = ("looks", self._mode, look.metric, look.selection.region)
+        key = (instant.key, store.catalogue_version)
+        return lambda make: store.once(name, key, make)
 
     def _paint(self, theme: str) -> None:
         self._mode = "dark" if theme == "dark" else "light"

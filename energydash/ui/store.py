@@ -4,9 +4,10 @@ Every change gets a version; a session remembers the last one it has drawn and a
 """
 
 from bisect import insort
-from collections.abc import Iterable
+from collections.abc import Callable, Hashable, Iterable
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 
@@ -75,7 +76,7 @@ class Store:
         self.last: tuple[str, int] | None = None
         self._rows: dict[datetime, dict[str, Row]] = {}
         self._row_versions: dict[datetime, int] = {}
-        self._instant: Instant | None = None
+        self._made: dict[Hashable, tuple[Hashable, Any]] = {}
 
     # --- the feed writes -----------------------------------------------------------------------------
 
@@ -191,10 +192,22 @@ class Store:
 
     def instant(self, moment: datetime) -> Instant:
         """Give every station's value as of an interval; the pages that look at the same one share it."""
-        found = self._instant
-        if found is None or found.key != self.past.key(moment):
-            found = self._instant = self.past.instant(moment)
-        return found
+        return self.once("instant", self.past.key(moment), lambda: self.past.instant(moment))
+
+    def once[T](self, name: Hashable, key: Hashable, make: Callable[[], T]) -> T:
+        """Give what `make` gives, the same object to all pages while the key is the same.
+
+        There is one thing kept for each name: names have to be few.
+        """
+        kept = self._made.get(name)
+        if kept is None or kept[0] != key:
+            kept = self._made[name] = (key, make())
+        return kept[1]
+
+    def state_of(self, moment: datetime) -> Hashable:
+        """Give something that changes whenever what is known of an interval, or of the day's length, does."""
+        versions = self._row_versions.get(moment), self.past.key(moment), self.catalogue_version
+        return moment, *versions, self.event_time, self.shown_time, len(self.times)
 
     def stage(self) -> Stage:
         """Say where the road is broken, or that it is not."""

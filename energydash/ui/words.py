@@ -5,7 +5,6 @@ from typing import Any
 
 from energydash import nem, schema
 from energydash.ui import marks, numbers
-from energydash.ui.address import Look
 from energydash.ui.past import Instant
 from energydash.ui.selection import Choice, Selection, group_of
 
@@ -97,9 +96,9 @@ def table_cells(
     ]
 
 
-def where(look: Look) -> str:
+def where(chosen: Selection) -> str:
     """Name the region or the network at the start of a sentence."""
-    region = nem.REGION_BY_CODE.get(look.selection.region)
+    region = nem.REGION_BY_CODE.get(chosen.region)
     return region.name if region else "The NEM"
 
 

@@ -60,7 +60,7 @@ export function render({ model, el }) {
       set(button, "[data-testid=generation]", `${card.generation} made`)
       set(button, "[data-testid=flow]", card.flow)
       if (card.note) button.title = `${card.name}. ${card.note}`
-      button.querySelector("path").setAttribute("d", line(card.spark))
+      button.querySelector("path").setAttribute("d", line(card.spark.split(",").map((v) => (v === "" ? null : Number(v)))))
     }
     choose()
   }
