@@ -11,9 +11,11 @@ from test_store import at, begin, charts, facility, values
 from energydash import nem, schema
 from energydash.ui import explore, geography, marks, numbers, series
 from energydash.ui import map as grid_map
+from energydash.ui.address import Look
 from energydash.ui.charts import Charts
 from energydash.ui.past import Reading
 from energydash.ui.selection import Choice, Selection
+from energydash.ui.session import Session
 from energydash.ui.store import Row, Store
 from energydash.ui.theme import PALETTES
 
@@ -165,6 +167,42 @@ def test_an_update_patches_the_map_and_a_silent_station_turns_grey():
     assert drawn.source.data is columns
     assert drawn.source.data["size"][place("A")] == 2 * marks.METRICS["power"].radius_px(100.0)
     assert drawn.source.data["shown"][place("B")] == "no data"
+
+
+@pytest.mark.parametrize("mode", ["light", "dark"])
+def test_who_comes_second_sees_what_the_first_one_sees_and_a_choice_is_ones_own(mode):
+    store = Store()
+    begin(store, "A", "B")
+    store.apply(schema.FacilityUpdate(seq=1, values=values(("A", 0, 10.0), ("B", 0, 400.0))))
+    store.apply(charts([at(0)]))
+    first, second = (Session(store, Look(), mode) for _ in range(2))
+    looks = [dict(each._map.source.data) for each in (first, second)]
+    assert looks[0] == looks[1]
+    assert all(len(column) == 2 for column in looks[1].values())
+
+    first._heard({"do": "region", "region": "TAS1"})
+    first._heard({"do": "metric", "metric": "capacity"})
+    first._heard({"do": "no such thing"})
+    assert dict(second._map.source.data) == looks[1]
+    third = Session(store, Look(selection=Selection(text="b"), metric="capacity"), mode)
+    assert min(third._map.source.data["fill_alpha"]) < marks.FAINT
+    assert dict(second._map.source.data) == looks[1]
+
+
+def test_a_session_that_opens_before_anything_has_come_fills_up():
+    store = Store()
+    early = Session(store, Look(facility="A", tab="table"), None)
+    assert early._map.source.data["code"] == []
+
+    begin(store, "A", "B")
+    store.apply(schema.FacilityUpdate(seq=1, values=values(("A", 0, 10.0), ("B", 0, 400.0))))
+    store.apply(charts([at(0)]))
+    early.pull()
+
+    assert len(early._map.source.data["code"]) == 2
+    assert early._panes.detail.card["code"] == "A"
+    assert set(early._panes.table.cells) == {"A", "B"}
+    assert early._panes.cards.cards[0]["scope"] == nem.NETWORK
 
 
 def test_a_station_without_coordinates_is_not_drawn_somewhere():

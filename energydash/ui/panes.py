@@ -119,7 +119,7 @@ class Panes:
         times = store.times or [shown]
         newest = store.shown_time or times[-1]
         text = words.moment(shown, newest, past=past)
-        self.status.shown = text if past else ""
+        self.status.shown = numbers.clock(shown) if past else ""
         self.time.param.update(
             start=int(times[0].timestamp()),
             end=int(newest.timestamp()),

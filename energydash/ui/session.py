@@ -59,9 +59,11 @@ class Session:
         self._panes.on_action(self._heard)
         self._panes.status.param.watch(lambda event: self._paint(event.new), "theme")
         self._map.on_open(self._open)
-        self._paint(self._mode)
+        self._colour()
+        self._map.measure(look.metric)
+        self._panes.look(look)
         self.pull()
-        self._draw(look)
+        self._show_tab(look.tab)
 
     def page(self, mode: Mode | None) -> pn.Template:
         """Give the document."""
@@ -178,15 +180,15 @@ class Session:
             return store.shown_time or store.past.newest
         return min(max(chosen, store.times[0]), store.times[-1])
 
-    def _draw(self, look: Look, old: Look | None = None) -> None:
+    def _draw(self, look: Look, old: Look) -> None:
         """Show what is looked at; only what differs from before goes to the browser."""
-        if old is None or look.selection != old.selection:
+        if look.selection != old.selection:
             self._panes.choose(self._choice)
             self._charts.show(self._store, self._choice)
             self._charts.paint(PALETTES[self._mode], look.selection.region)
-        if old is None or look.metric != old.metric:
+        if look.metric != old.metric:
             self._map.measure(look.metric)
-        if old is None or look.tab != old.tab:
+        if look.tab != old.tab:
             self._panes.empty_table()
         self._panes.look(look)
         self._show_moment()
@@ -235,11 +237,14 @@ class Session:
 
     def _paint(self, theme: str) -> None:
         self._mode = "dark" if theme == "dark" else "light"
+        self._colour()
+        self._show_moment()
+
+    def _colour(self) -> None:
         palette = PALETTES[self._mode]
         self._map.paint(palette)
         self._charts.paint(palette, self._look.selection.region)
         self._explore.paint(palette)
-        self._show_moment()
 
 
 def mode_from_cookie(cookies: Callable[[str], str | None]) -> Mode | None:
