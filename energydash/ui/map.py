@@ -173,11 +173,11 @@ class Map:
         self._facilities = {each[0].code: (i, each[0]) for i, each in enumerate(placed)}
         self._unplaced = len(store.facilities) - len(placed)
         columns = _columns(placed)
-        unknown = (
-            marks.mark(placed[0][0], None, self._palette, in_scope=True) if placed else None
-        )
+        unknown = [
+            marks.mark(each, None, self._palette, in_scope=True) for each, _, _ in placed
+        ]
         for name in _LIVE:
-            columns[name] = [getattr(unknown, name)] * len(placed)
+            columns[name] = [getattr(look, name) for look in unknown]
         self.source.data = columns
         self.choose(self._chosen_code)
         self._key()
