@@ -365,6 +365,7 @@ def test_every_metric_can_be_explored_in_every_form(form):
         (numbers.dollars(-31.0), "\u2212$31.00"),
         (numbers.dollars(17500.0), "$17,500"),
         (numbers.share(0.4123), "41.2 %"),
+        (numbers.share(-0.36), "\u221236.0 %"),
         (numbers.intensity(0.524), "0.52 t/MWh"),
         (numbers.flow(-310.0), "exports 310 MW"),
         (numbers.flow(0.4), "balanced"),

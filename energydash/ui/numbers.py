@@ -48,7 +48,7 @@ def tonnes(value: float | None) -> str:
 
 def share(value: float | None) -> str:
     """Give a share (0 to 1) as a percentage."""
-    return NONE if value is None else f"{value * 100:.1f}{THIN}%"
+    return NONE if value is None else f"{grouped(value * 100, 1)}{THIN}%"
 
 
 def intensity(value: float | None) -> str:

@@ -98,7 +98,7 @@ export function render({ model, el }) {
       if (top != null) part.style.top = `${(top / HEIGHT) * 100}%`
       return part
     }
-    $(".ys").replaceChildren(...steps.map((v) => label(round(v), null, y(v))))
+    $(".ys").replaceChildren(...steps.map((v) => label(round(v).replace("-", "\u2212"), null, y(v))))
     const every = Math.max(1, Math.round(power.length / 4))
     $(".xs").replaceChildren(...clock.map((text, i) => [text, i]).filter(([, i]) => i % every === Math.floor(every / 2)).map(([text, i]) => label(text, x(i), null)))
     $("figcaption").textContent = "Power, MW, 24 h"

@@ -15,7 +15,7 @@ const HINTS = {
   connecting: "no answer yet: start `energydash serve` (or `energydash up`), or give its address with --backend",
   server: "is `energydash serve` running?",
   broker: "the server has lost its broker",
-  publisher: "no record comes: is `energydash publish` running?",
+  publisher: "is `energydash publish` running?",
   waiting: "start `energydash publish` (or `energydash up`)",
   page: "is `energydash ui` running?",
 }
@@ -72,7 +72,7 @@ export function render({ model, el }) {
     road.dataset.stage = stage
     $(".road b").textContent = WORDS[stage]
     const time = facts.time ? `${facts.time} NEM time (UTC+10)` : ""
-    $(".what").textContent = stage === "live" ? time : time ? `\u2013 stale, values of ${time}; trying again \u2013 ${HINTS[stage]}` : `\u2013 ${HINTS[stage]}`
+    $(".what").textContent = stage === "live" ? time : facts.time ? `\u2013 stale, as of ${facts.time} NEM time; ${HINTS[stage]}` : `\u2013 ${HINTS[stage]}`
     $(".badge").hidden = !facts.simulated
     $(".count").textContent = facts.facilities ? `${facts.reporting} of ${facts.facilities} stations reporting` : ""
     $(".shown").hidden = !model.shown

@@ -172,7 +172,7 @@ export function render({ model, el }) {
       return chip
     }))
   }
-  $(".clear").addEventListener("click", () => { say({ do: "clear", field: "" }); input.focus() })
+  $(".clear").addEventListener("click", () => { input.value = ""; say({ do: "clear", field: "" }); input.focus() })
   $(".csv").addEventListener("click", () => say({ do: "csv", what: "stations" }))
 
   // --- metric ---
