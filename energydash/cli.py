@@ -282,6 +282,7 @@ def ui(
     tiles: Annotated[
         str | None, opt.option("--tiles", "URL template of a street map to draw beneath.")
     ] = None,
+    history: opt.History = None,
     data_dir: opt.DataDir = opt.DATA,
     log_level: opt.LogLevel = "INFO",
     quiet: opt.Quiet = False,
@@ -292,7 +293,7 @@ def ui(
     _begin("ui", log_level, debug=debug)
     settings = config.UiSettings(
         backend=backend, host=host, port=port, token=opt.shown_token(token),
-        open_browser=open_browser, insecure=insecure, tiles=tiles,
+        open_browser=open_browser, insecure=insecure, tiles=tiles, history=history,
     )  # fmt: skip
     from energydash.ui import page
 

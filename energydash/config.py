@@ -248,7 +248,7 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UiSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What `ui` needs."""
+    """What `ui` needs; the tables in `history` are what its readers explore."""
 
     backend: str = "ws://127.0.0.1:8000/ws/realtime"
     host: str = "127.0.0.1"
@@ -257,6 +257,7 @@ class UiSettings(msgspec.Struct, frozen=True, kw_only=True):
     open_browser: bool = False
     insecure: bool = False
     tiles: str | None = None
+    history: Path | None = None
 
 
 class UpSettings(msgspec.Struct, frozen=True, kw_only=True):

@@ -78,7 +78,7 @@ HistoryHours = Annotated[
 ]
 History = Annotated[
     Path | None,
-    option("--history", "Tables (data/csv_output) that know the hours before the start."),
+    option("--history", "Tables (data/csv_output) that know what was before the start."),
 ]
 MaxConnections = Annotated[
     int, option("--max-connections", "Connections open at once; 0: any number.", min=0)

@@ -185,7 +185,8 @@ def _ui_arguments(plan: Plan) -> list[str]:
     exposure = ["--insecure"] if plan.settings.insecure else []
     return _command(
         "ui", plan, "--backend", f"ws://{_LOOPBACK}:{plan.settings.server_port}/ws/realtime",
-        "--host", plan.settings.host, "--port", str(plan.settings.port), "--no-open", *exposure,
+        "--host", plan.settings.host, "--port", str(plan.settings.port), "--no-open",
+        "--history", str(plan.folder / "csv_output"), *exposure,
     )  # fmt: skip
 
 

@@ -15,8 +15,14 @@ LONGER = {"schema.py": 450}
 # What every part may import, and the stages in the order in which data passes them.
 SHARED = {"errors", "nem", "schema", "config", "log", "progress", "process"}
 STAGES = ("sources", "files", "fetch", "convert", "stream", "server")
-# The dashboard knows the server by its wire alone; the command line and the supervisor start all of them.
-EDGES = {"ui": set(), "cli": {*STAGES, "ui", "up", "options"}, "up": set(), "options": set()}
+# The dashboard knows the server by its wire alone, and a data folder by what any tool reads there; the command line
+# and the supervisor start all of them.
+EDGES = {
+    "ui": {"files"},
+    "cli": {*STAGES, "ui", "up", "options"},
+    "up": set(),
+    "options": set(),
+}
 HOMES = {
     "httpx": {"sources"},
     "openelectricity": {"sources"},

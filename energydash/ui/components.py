@@ -40,3 +40,9 @@ class FuelList(JSComponent):
 
     _esm = bundled.FOLDER / "fuels.js"
     _stylesheets = [_SHARED]  # noqa: RUF012
+
+
+class Wide(JSComponent):
+    """Gives the tab that it is in the page's whole width."""
+
+    _esm = bundled.FOLDER / "wide.js"

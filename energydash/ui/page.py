@@ -16,6 +16,7 @@ from energydash import config
 from energydash.config import UiSettings
 from energydash.errors import PortInUseError
 from energydash.ui import bundled, feed
+from energydash.ui.explore.reading import Reading
 from energydash.ui.session import Session, mode_from_cookie
 from energydash.ui.store import Store
 
@@ -86,10 +87,11 @@ async def serve(settings: UiSettings, ready: Callable[[], None] = lambda: None) 
 
 def _server(settings: UiSettings, store: Store, audience: Audience) -> Server:
     pn.extension(reconnect=True)
+    reading = None if settings.history is None else Reading(settings.history)
 
     def page() -> pn.Template:
         mode = mode_from_cookie((pn.state.cookies or {}).get)
-        session = Session(store, mode, settings.tiles)
+        session = Session(store, mode, settings.tiles, reading)
         document = pn.state.curdoc
         if document is not None:
             audience.join(document, session)

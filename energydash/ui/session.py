@@ -11,7 +11,8 @@ from energydash import nem
 from energydash.ui import bundled, freshness, numbers
 from energydash.ui.charts import Charts
 from energydash.ui.components import Cards, FuelList, StatusBar
-from energydash.ui.explore import Explore
+from energydash.ui.explore.reading import Reading
+from energydash.ui.explore.view import Explore
 from energydash.ui.map import Map
 from energydash.ui.store import Store
 from energydash.ui.theme import PALETTES, Mode, css
@@ -23,7 +24,13 @@ _SCOPES = (nem.NETWORK, *nem.NEM_REGIONS)
 class Session:
     """The views of one browser and what they have seen of the store."""
 
-    def __init__(self, store: Store, mode: Mode | None, tiles: str | None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        mode: Mode | None,
+        tiles: str | None,
+        reading: Reading | None = None,
+    ) -> None:
         self._store = store
         self._seen = -1
         self._seen_catalogue = -1
@@ -35,7 +42,7 @@ class Session:
         self._fuels = FuelList(sizing_mode="stretch_width")
         self._map = Map(palette, tiles)
         self._charts = Charts()
-        self._explore = Explore(store, palette)
+        self._explore = Explore(store, palette, reading)
         self._paint(mode or "light")
         self._status.param.watch(lambda event: self._paint(event.new), "theme")
         self._cards.param.watch(lambda _: self._rescope(), "scope")
