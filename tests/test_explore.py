@@ -1,11 +1,17 @@
 """The questions of the explore view: from tables and from the history received, in every shape, out as CSV."""
 
 import csv
+import gc
 import io
+import weakref
 from datetime import datetime, timedelta
 
+import holoviews as hv
 import numpy as np
+import panel as pn
 import pytest
+from bokeh.models import Range1d
+from bokeh.plotting import figure
 from hypothesis import given
 from hypothesis import strategies as st
 from series import mini_catalogue, write_folder
@@ -20,8 +26,9 @@ from energydash.files.recent import recent
 from energydash.files.tracks import HOUR_MS, INTERVAL_MS, METRICS, Question, Track, Tracks
 from energydash.progress import silent
 from energydash.server.hub import Hub
-from energydash.ui.explore import export, looks, received, shapes
+from energydash.ui.explore import export, looks, plots, received, shapes
 from energydash.ui.store import Store
+from energydash.ui.theme import PALETTES
 
 START = datetime(2026, 1, 5, 20, 0, tzinfo=nem.NEM_ZONE)
 COUNT = 200
@@ -291,3 +298,51 @@ def test_lines_of_one_colour_differ_in_their_dash():
 
 def test_every_metric_says_its_unit_and_of_what_it_is():
     assert all(metric.unit and metric.kinds for metric in METRICS.values())
+
+
+# --- plots ---------------------------------------------------------------------------------------
+
+
+def draw(metric, folder):
+    """Give every plot's elements."""
+    palette = PALETTES["light"]
+    tracks = Archive(folder).ask(question("region", SCOPES, metric))
+    subject = looks.Subject(
+        tracks=tracks, metric=metric, every_ms=HOUR_MS // 2,
+        looks=tuple(looks.of_scope(scope, palette) for scope in SCOPES),
+        scope_looks=tuple(looks.of_scope(track.name, palette) for track in tracks.prices),
+    )  # fmt: skip
+    drawing = plots.Plots(palette, Range1d(start=0, end=1), lambda _: None)
+    return (
+        drawing.over_time(subject), drawing.duration(subject), drawing.profile(subject),
+        drawing.heat(subject, 0), drawing.scatter(subject),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("metric", ["power", "price"])
+def test_every_plot_is_finished_and_tells_true_values_on_a_bent_axis(folder, metric, caplog):
+    with caplog.at_level("WARNING"):
+        figures = [hv.renderer("bokeh").get_plot(each).state for each in draw(metric, folder)]
+    # What goes wrong in a hook, HoloViews only logs.
+    assert [record.message for record in caplog.records] == []
+    expected = Archive(folder).ask(question("region", SCOPES, metric)).tracks
+    for plot in figures:
+        assert plot.html_attributes["role"] == "img"
+        assert plot.toolbar.logo is None
+    for renderer, track in zip(figures[0].renderers, expected, strict=True):
+        told = renderer.data_source.data["value"]
+        assert np.nanmean(told) == pytest.approx(np.nanmean(values(track)), rel=0.2)
+    assert [renderer.name for renderer in figures[0].renderers] == ["NEM", "NSW", "QLD"]
+
+
+def test_a_plot_that_another_replaced_leaves_nothing_behind(folder):
+    pane = pn.pane.HoloViews(None, linked_axes=False)
+    root = pn.Column(pane).get_root()
+    gone = []
+    for element in (*draw("power", folder), *draw("price", folder)):
+        pane.object = element
+        gone.append(weakref.ref(root.children[0]))
+    pane.object = None
+    gc.collect()
+
+    assert [ref() for ref in gone if isinstance(ref(), figure)] == []

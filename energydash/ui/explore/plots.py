@@ -97,16 +97,17 @@ class Plots:
         tracks = subject.tracks
         prices = shapes.lines(tracks.prices, tracks, subject.every_ms).columns
         shares = shapes.lines(tracks.renewables, tracks, subject.every_ms).columns
-        parts = []
+        parts, known = [], []
         for x, y, look in zip(shares, prices, subject.scope_looks, strict=True):
             share, price = shapes.against(x, y)
-            points = hv.Points((share, _bent(price), price), ["share", "place"], ["value"])
+            points = hv.Points((share, _bent(price)), ["share", "place"])
+            known.append(price)
             parts.append(points.opts(color=look.colour, size=4, alpha=0.55))
         tips = ("@share{0.0} % renewable", ("$name", _value(_PRICE)))
         return self._overlay(parts).opts(
             hv.opts.Overlay(
                 xlabel="renewable share, %", ylabel="price, $/MWh", title="Price against renewables",
-                hooks=[self._finish, _name(subject.scope_looks, tips), _bend_axis(prices)], **_frame(),
+                hooks=[self._finish, _name(subject.scope_looks, tips, known), _bend_axis(prices)], **_frame(),
             )
         )  # fmt: skip
 
@@ -123,7 +124,7 @@ class Plots:
         metric = METRICS[subject.metric]
         bent = subject.metric == _PRICE
         parts = [
-            hv.Curve((x, _bent(y) if bent else y, y), [across], ["place", "value"]).opts(
+            hv.Curve((x, _bent(y) if bent else y), [across], ["place"]).opts(
                 color=look.colour, line_dash=look.dash, line_width=1.6
             )
             for (x, y), look in zip(points, subject.looks, strict=True)
@@ -132,7 +133,7 @@ class Plots:
         return self._overlay(parts).opts(
             hv.opts.Overlay(
                 xlabel=x_label, ylabel=f"{metric.label.lower()}, {metric.unit}", title=title,
-                hooks=[self._finish, _name(subject.looks, tips), *hooks, *axis], **_frame(),
+                hooks=[self._finish, _name(subject.looks, tips, [y for _, y in points]), *hooks, *axis], **_frame(),
             )
         )  # fmt: skip
 
@@ -179,14 +180,19 @@ def _bent(prices: Numbers) -> Numbers:
 
 
 def _name(
-    looks: Sequence[Look], tips: tuple[str, tuple[str, str]]
+    looks: Sequence[Look], tips: tuple[str, tuple[str, str]], values: Sequence[Numbers]
 ) -> Callable[[Any, Any], None]:
-    """Let the hover card name the line: as a renderer's name it is put in as text, whatever is in it."""
+    """Let the hover card name the line and its value.
+
+    As a renderer's name, the line's name is put in as text, whatever is in it. The value is not where the line is drawn if the axis
+    is bent, and HoloViews leaves out a column that it does not draw.
+    """
 
     def hook(plot: Any, _: object) -> None:
         drawn = [each.handles["glyph_renderer"] for each in plot.subplots.values()]
-        for renderer, look in zip(drawn, looks, strict=False):
+        for renderer, look, column in zip(drawn, looks, values, strict=True):
             renderer.name = look.label
+            renderer.data_source.data["value"] = column
             renderer.nonselection_glyph = renderer.muted_glyph = None
         plot.state.add_tools(
             HoverTool(
