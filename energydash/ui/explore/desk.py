@@ -212,13 +212,13 @@ class Desk:
             self._back(self._step)
 
     def _step(self) -> None:
-        if self._steps:
-            # Bokeh runs callbacks in threads, and HoloViews' options are the whole process's.
-            with DRAWING:
-                self._steps[0]()
-            self._steps.popleft()
-        if self._steps:
-            self._back(self._step)
+        if not self._steps:
+            return
+        step = self._steps.popleft()
+        self._back(self._step)
+        # Bokeh runs callbacks in threads, and HoloViews' options are the whole process's.
+        with DRAWING:
+            step()
 
     def _draw_time(self) -> None:
         if self._shown is not None:
