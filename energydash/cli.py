@@ -192,6 +192,12 @@ def ui(
     tiles: Annotated[
         str | None, opt.option("--tiles", "URL template of a street map to draw beneath.")
     ] = None,
+    history: opt.History = None,
+    auth: opt.Auth = None,
+    prefix: Annotated[
+        str, opt.option("--prefix", "Path that a reverse proxy keeps before ours: /grid.")
+    ] = "",
+    allow_origin: opt.AllowOrigin = None,
     data_dir: opt.DataDir = opt.DATA,
     log_level: opt.LogLevel = "INFO",
     quiet: opt.Quiet = False,
@@ -202,11 +208,15 @@ def ui(
     console.begin("ui", log_level, debug=debug)
     settings = config.UiSettings(
         backend=backend, host=host, port=port, token=opt.shown_token(token),
-        open_browser=open_browser, insecure=insecure, tiles=tiles,
+        open_browser=open_browser, insecure=insecure, tiles=tiles, history=history,
+        auth=auth, prefix=config.parse_prefix(prefix), allow_origin=tuple(allow_origin or ()),
     )  # fmt: skip
+    from energydash import ui as dashboard
+
+    dashboard.beneath(settings.prefix)
     from energydash.ui import page
 
-    ready = partial(console.announce, f"http://{host}:{port}", quiet=quiet, as_json=as_json)
+    ready = partial(console.announce, settings.url, quiet=quiet, as_json=as_json)
     console.run(page.serve(settings, ready))
 
 
@@ -224,6 +234,7 @@ def up(
     port: Annotated[int, opt.option("--port", "Port of the dashboard.")] = 8050,
     server_port: Annotated[int, opt.option("--server-port", "Port of the server.")] = 8000,
     token: opt.Token = None,
+    auth: opt.Auth = None,
     open_browser: opt.Open = True,
     insecure: opt.Insecure = False,
     nemweb_url: opt.NemwebUrl = config.NEMWEB_URL,
@@ -241,7 +252,7 @@ def up(
     settings = config.UpSettings(
         data_dir=data_dir, source=settled(source.value, config.api_key(), nemweb_url), nemweb_url=nemweb_url, broker=broker, speed=speed, host=host, port=port,
         server_port=server_port, token=opt.secret(token), open_browser=open_browser,
-        insecure=insecure, seed=seed, quiet=quiet or as_json, log_level=log_level,
+        insecure=insecure, auth=auth, seed=seed, quiet=quiet or as_json, log_level=log_level,
     )  # fmt: skip
     console.run(supervisor.run(settings))
 

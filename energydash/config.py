@@ -6,6 +6,7 @@ beneath the environment.
 
 import ipaddress
 import os
+import re
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
@@ -79,17 +80,49 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def check_exposure(host: str, *, guarded: bool, insecure: bool) -> None:
-    """Refuse to listen beyond this machine without a token, unless told to.
+def check_exposure(
+    host: str,
+    *,
+    guarded: bool,
+    insecure: bool,
+    guard: str = "--token (or ENERGYDASH_TOKEN)",
+) -> None:
+    """Refuse to listen beyond this machine without a `guard`, unless told to.
 
     Raises:
-        ConfigError: `host` is not loopback, no token guards it and `insecure` is off.
+        ConfigError: `host` is not loopback, nothing guards it and `insecure` is off.
     """
     if is_loopback(host) or guarded or insecure:
         return
     raise ConfigError(
-        f"--host {host} is reachable from other machines: give --token (or ENERGYDASH_TOKEN), or --insecure to mean it"
+        f"--host {host} is reachable from other machines: give {guard}, or --insecure to mean it"
     )
+
+
+def parse_prefix(text: str) -> str:
+    """Read the path that a reverse proxy keeps before ours: "/grid", or "" for none.
+
+    Raises:
+        ConfigError: it is no path.
+    """
+    prefix = f"/{text.strip('/')}" if text.strip("/") else ""
+    if not re.fullmatch(r"(/[\w.~-]+)*", prefix, re.ASCII):
+        raise ConfigError(f"--prefix {text} is no path: give one like /grid")
+    return prefix
+
+
+def origin_host(origin: str) -> str:
+    """Give the host (and port) of a web origin.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    parts = urlsplit(origin)
+    if parts.scheme not in {"http", "https"} or not parts.netloc or parts.path.strip("/"):
+        raise ConfigError(
+            f"--allow-origin {origin} is no web origin: give one like https://grid.example.org"
+        )
+    return parts.netloc.lower()
 
 
 def check_backend(url: str) -> None:
@@ -210,7 +243,11 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UiSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What `ui` needs."""
+    """What `ui` needs; the tables in `history` are what its readers explore.
+
+    `auth` is a file of passwords, `prefix` the path that a reverse proxy keeps before ours ("/grid"), `allow_origin` what browsers
+    call it.
+    """
 
     backend: str = "ws://127.0.0.1:8000/ws/realtime"
     host: str = "127.0.0.1"
@@ -219,6 +256,16 @@ class UiSettings(msgspec.Struct, frozen=True, kw_only=True):
     open_browser: bool = False
     insecure: bool = False
     tiles: str | None = None
+    history: Path | None = None
+    auth: Path | None = None
+    prefix: str = ""
+    allow_origin: tuple[str, ...] = ()
+
+    @property
+    def url(self) -> str:
+        """Where the page is, seen from this machine."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}{self.prefix}"
 
 
 class UpSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -235,6 +282,7 @@ class UpSettings(msgspec.Struct, frozen=True, kw_only=True):
     token: Secret | None = None
     open_browser: bool = True
     insecure: bool = False
+    auth: Path | None = None
     seed: int = 1
     quiet: bool = False
     log_level: str = "INFO"

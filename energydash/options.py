@@ -99,7 +99,11 @@ HistoryHours = Annotated[
 ]
 History = Annotated[
     Path | None,
-    option("--history", "Tables (data/csv_output) that know the hours before the start."),
+    option("--history", "Tables (data/csv_output) that know what was before the start."),
+]
+Auth = Annotated[
+    Path | None,
+    option("--auth", "Readers of the page and their passwords, a file as htpasswd -B writes."),
 ]
 MaxConnections = Annotated[
     int, option("--max-connections", "Connections open at once; 0: any number.", min=0)

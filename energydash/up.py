@@ -114,8 +114,10 @@ def plan(settings: UpSettings) -> Plan:
         PortInUseError: a port that was asked for is taken.
     """
     source = settings.source
-    # The dashboard alone can be opened to other machines; it has no log-in of its own yet.
-    config.check_exposure(settings.host, guarded=False, insecure=settings.insecure)
+    # The dashboard alone can be opened to other machines.
+    config.check_exposure(
+        settings.host, guarded=settings.auth is not None, insecure=settings.insecure, guard="--auth FILE"
+    )  # fmt: skip
     _require_free(settings.server_port, "--server-port")
     _require_free(settings.port, "--port", settings.host)
     embedded = settings.broker == _EMBEDDED
@@ -180,9 +182,12 @@ def _serve_arguments(plan: Plan) -> list[str]:
 
 def _ui_arguments(plan: Plan) -> list[str]:
     exposure = ["--insecure"] if plan.settings.insecure else []
+    if plan.settings.auth is not None:
+        exposure += ["--auth", str(plan.settings.auth)]
     return _command(
         "ui", plan, "--backend", f"ws://{_LOOPBACK}:{plan.settings.server_port}/ws/realtime",
-        "--host", plan.settings.host, "--port", str(plan.settings.port), "--no-open", *exposure,
+        "--host", plan.settings.host, "--port", str(plan.settings.port), "--no-open",
+        "--history", str(plan.folder / "csv_output"), *exposure,
     )  # fmt: skip
 
 

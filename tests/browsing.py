@@ -30,7 +30,7 @@ READ = """
   const figures = () => [...Bokeh.documents[0].all_models].filter((m) => m.type === "Figure")
   const figure = (id) => figures().find((f) => f.html_attributes["data-testid"] === id)
   const column = (source, name) => source.data instanceof Map ? source.data.get(name) : source.data[name]
-  const source = (id, name) => figure(id).renderers.map((r) => r.data_source).find((s) => column(s, name))
+  const source = (id, name) => figure(id).renderers.map((r) => r.data_source).find((s) => s && column(s, name))
   const range = (r) => [r.start, r.end]
   window.grid = {
     column: (id, name, having = name) => [...column(source(id, having), name)],

@@ -17,7 +17,7 @@ def grid(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     with running("up", "--no-open", "--speed", "240", *ports, cwd=folder) as process:
         said = folder / "stderr.txt"
         wait_until(lambda: url in said.read_text(), 60, "up says where the page is")
-        yield Up(process, url)
+        yield Up(process, url, said)
 
 
 @pytest.fixture(scope="module")

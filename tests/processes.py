@@ -95,9 +95,16 @@ def interrupt(process: subprocess.Popen[str], limit_s: float) -> int:
 class Up:
     """A running `up` whose parts can be killed by name."""
 
-    def __init__(self, process: subprocess.Popen[str], url: str) -> None:
+    def __init__(
+        self, process: subprocess.Popen[str], url: str, stderr: Path | None = None
+    ) -> None:
         self.process = process
         self.url = url
+        self._stderr = stderr
+
+    def said(self) -> str:
+        """What it has told its user."""
+        return self._stderr.read_text() if self._stderr else ""
 
     def part(self, word: str) -> psutil.Process:
         """The process of a part; `up` starts another when it dies."""

@@ -25,9 +25,10 @@ SHARED = {
     "process",
 }
 STAGES = ("sources", "files", "fetch", "convert", "stream", "server")
-# The dashboard knows the server by its wire alone; the command line and the supervisor start all of them.
+# The dashboard knows the server by its wire alone, and a data folder by what any tool reads there; the command line
+# and the supervisor start all of them.
 EDGES = {
-    "ui": set(),
+    "ui": {"files"},
     "up": set(),
     "options": set(),
     "console": set(),

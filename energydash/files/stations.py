@@ -91,21 +91,21 @@ def capacity_by_fuel(units: tuple[schema.Unit, ...]) -> dict[str, float]:
     return mix
 
 
-def _counted(facility: schema.Facility) -> tuple[schema.Unit, ...]:
+def counted(units: tuple[schema.Unit, ...]) -> tuple[schema.Unit, ...]:
     """Give the operating units, or all where none operates."""
-    running = tuple(u for u in facility.units if u.status_id in {_OPERATING, _COMMISSIONING})
-    return running or facility.units
+    running = tuple(u for u in units if u.status_id in {_OPERATING, _COMMISSIONING})
+    return running or units
 
 
 def capacity(facility: schema.Facility) -> float | None:
     """Give the registered capacity of the operating units, MW; None where no unit has one."""
-    total = sum(capacity_by_fuel(_counted(facility)).values())
+    total = sum(capacity_by_fuel(counted(facility.units)).values())
     return round(total, 6) if total else None
 
 
 def main_fuel(facility: schema.Facility) -> str:
     """Give the fuel of the largest operating capacity."""
-    units = _counted(facility)
+    units = counted(facility.units)
     mix = capacity_by_fuel(units)
     if mix:
         return max(mix, key=lambda fuel: (mix[fuel], fuel))

@@ -125,3 +125,9 @@ class Address(Part):
     entry = param.Dict(default={})
 
     _esm = bundled.FOLDER / "address.js"
+
+
+class Wide(Part):
+    """Gives the tab that it is in the page's whole width."""
+
+    _esm = bundled.FOLDER / "wide.js"

@@ -3,9 +3,11 @@
 import asyncio
 import errno
 import logging
+import secrets
 import webbrowser
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 from urllib.parse import urlencode
 
 import panel as pn
@@ -16,7 +18,8 @@ from panel.io.resources import CDN_DIST, DIST_DIR
 from energydash import config
 from energydash.config import UiSettings
 from energydash.errors import PortInUseError
-from energydash.ui import address, backfill, bundled, feed
+from energydash.ui import access, address, backfill, bundled, feed, health
+from energydash.ui.explore.reading import Reading
 from energydash.ui.session import Session, mode_from_cookie
 from energydash.ui.store import Store
 
@@ -65,10 +68,12 @@ async def serve(settings: UiSettings, ready: Callable[[], None] = lambda: None) 
     """Serve the dashboard until cancelled; `ready` is called once it listens.
 
     Raises:
-        ConfigError: the host is reachable from elsewhere, or the backend's address makes no sense.
+        ConfigError: the host is reachable from elsewhere, the backend's address makes no sense, or the password file is none.
         PortInUseError: another program listens on the port.
     """
-    config.check_exposure(settings.host, guarded=False, insecure=settings.insecure)
+    config.check_exposure(
+        settings.host, guarded=settings.auth is not None, insecure=settings.insecure, guard="--auth FILE"
+    )  # fmt: skip
     config.check_backend(settings.backend)
     store, audience = Store(), Audience()
     server = _server(settings, store, audience)
@@ -77,7 +82,7 @@ async def serve(settings: UiSettings, ready: Callable[[], None] = lambda: None) 
         logger.info("listening on %s:%d", settings.host, settings.port)
         ready()
         if settings.open_browser:
-            await asyncio.to_thread(webbrowser.open, f"http://{settings.host}:{settings.port}")
+            await asyncio.to_thread(webbrowser.open, settings.url)
         async with asyncio.TaskGroup() as group:
             group.create_task(feed.run(settings, store, audience.wake), name="feed")
             group.create_task(backfill.run(settings, store, audience.wake), name="backfill")
@@ -96,17 +101,19 @@ def _query() -> str:
 
 def _server(settings: UiSettings, store: Store, audience: Audience) -> Server:
     pn.extension(reconnect=True)
+    reading = None if settings.history is None else Reading(settings.history)
 
     def page() -> pn.Template:
         look, notices = address.from_query(_query())
         mode = look.theme or mode_from_cookie((pn.state.cookies or {}).get)
-        session = Session(store, look, mode, notices=notices, tiles=settings.tiles)
+        session = Session(
+            store, look, mode, notices=notices, tiles=settings.tiles, reading=reading
+        )
         document = pn.state.curdoc
         if document is not None:
             audience.join(document, session)
         return session.page(mode)
 
-    hosts = {f"{host}:{settings.port}" for host in (settings.host, "127.0.0.1", "localhost")}
     try:
         server: Server = pn.serve(
             {"/": page},
@@ -116,11 +123,16 @@ def _server(settings: UiSettings, store: Store, audience: Audience) -> Server:
             show=False,
             threaded=False,
             title="energydash",
-            websocket_origin=sorted(hosts) if config.is_loopback(settings.host) else "*",
+            websocket_origin=_origins(settings),
             static_dirs={
-                CDN_DIST.strip("/"): str(DIST_DIR),
+                # The prefix comes before all routes, and is in this one already.
+                CDN_DIST.removeprefix(settings.prefix).strip("/"): str(DIST_DIR),
                 "assets": str(bundled.FOLDER),
             },
+            prefix=settings.prefix,
+            use_xheaders=bool(settings.prefix or settings.allow_origin),
+            extra_patterns=health.routes(store),
+            **_guard(settings),
             unused_session_lifetime_milliseconds=_KEEP_UNUSED_MS,
         )
     except OSError as exc:
@@ -130,3 +142,23 @@ def _server(settings: UiSettings, store: Store, audience: Audience) -> Server:
             f"port {settings.port} is in use on {settings.host}: stop what listens there, or give another with --port"
         ) from exc
     return server
+
+
+def _origins(settings: UiSettings) -> list[str]:
+    """Give the hosts whose pages may open the WebSocket; beyond this machine we do not know our own names."""
+    allowed = [config.origin_host(origin) for origin in settings.allow_origin]
+    if not config.is_loopback(settings.host) and not allowed:
+        return ["*"]
+    own = {f"{host}:{settings.port}" for host in (settings.host, "127.0.0.1", "localhost")}
+    return sorted({*own, *allowed})
+
+
+def _guard(settings: UiSettings) -> dict[str, Any]:
+    """Give what makes the server ask for a log-in; a restart asks everybody anew."""
+    if settings.auth is None:
+        return {}
+    passwords = access.read_passwords(settings.auth)
+    return {
+        "auth_provider": access.Access(passwords, settings.prefix),
+        "cookie_secret": secrets.token_hex(32),
+    }

@@ -17,7 +17,8 @@ from energydash.ui import (
 )
 from energydash.ui.address import TABS, Look
 from energydash.ui.charts import Charts
-from energydash.ui.explore import Explore
+from energydash.ui.explore.reading import Reading
+from energydash.ui.explore.view import Explore
 from energydash.ui.map import Map, Share
 from energydash.ui.panes import FULL, Panes
 from energydash.ui.past import Instant
@@ -39,6 +40,7 @@ class Session:
         *,
         notices: Sequence[str] = (),
         tiles: str | None = None,
+        reading: Reading | None = None,
     ) -> None:
         look, unfit = address.fit(look, store.by_code, store.times)
         self._store = store
@@ -54,7 +56,7 @@ class Session:
         self._panes = Panes(store, self._query, mode or "", " ".join([*notices, *unfit]))
         self._map = Map(PALETTES[self._mode], tiles)
         self._charts = Charts()
-        self._explore = Explore(store, PALETTES[self._mode])
+        self._explore = Explore(store, PALETTES[self._mode], reading)
         self._tabs = layout.tabs(self._map.view(), self._panes.table, self._explore.view)
         self._panes.on_action(self._heard)
         self._panes.status.param.watch(lambda event: self._paint(event.new), "theme")

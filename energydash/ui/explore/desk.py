@@ -1,0 +1,303 @@
+"""An open explore tab: it asks off the event loop, draws when an answer has come, and follows the zoom."""
+
+import io
+from collections import deque
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+import msgspec
+import panel as pn
+from bokeh.document import Document, without_document_lock
+from bokeh.events import RangesUpdate
+from bokeh.models import Range1d
+
+from energydash import nem, schema
+from energydash.errors import EnergydashError
+from energydash.files.tracks import METRICS, Kind, Question, Tracks
+from energydash.ui import bundled
+from energydash.ui.components import Wide
+from energydash.ui.explore import export, looks, received, shapes, words
+from energydash.ui.explore.choices import Choices, Offer
+from energydash.ui.explore.looks import Look, Subject
+from energydash.ui.explore.plots import DRAWING, Plots
+from energydash.ui.explore.reading import Reading
+from energydash.ui.store import Store
+from energydash.ui.theme import Palette
+
+_KINDS: tuple[Kind, ...] = ("region", "fuel", "station")
+# A zoom is a row of events: the other plots follow when it has come to rest.
+_SETTLE_MS = 250
+_LOOKS = [bundled.text("widgets.css")]
+
+
+class _Shown(msgspec.Struct, frozen=True):
+    """An answer on the page, and its question."""
+
+    question: Question
+    tracks: Tracks
+
+
+class Desk:
+    """The widgets and plots of one open tab."""
+
+    def __init__(
+        self, store: Store, palette: Palette, reading: Reading | None, document: Document
+    ) -> None:
+        self._store = store
+        self._palette = palette
+        self._reading = reading
+        self._document = document
+        self._facilities: dict[str, schema.FacilityInfo] = {}
+        self._origin = ""
+        self._asked = 0
+        self._shown: _Shown | None = None
+        self._window: tuple[float, float] | None = None
+        self._follows = False
+        self._steps: deque[Callable[[], None]] = deque()
+        self._choices = Choices(self._ask)
+        self._lay_out()
+
+    def _lay_out(self) -> None:
+        self._heat_of = pn.widgets.Select(label="Heat map of", options={}, width=140, margin=(2, 4), stylesheets=_LOOKS)  # fmt: skip
+        self._heat_of.param.watch(
+            lambda _: self._draw_in_steps(*self._steps, self._draw_heat), "value"
+        )
+        again = pn.widgets.Button(
+            label="Refresh", align="end", width=70, margin=(2, 4), stylesheets=_LOOKS
+        )
+        again.on_click(lambda _: self.begin())
+        self._csv = pn.widgets.FileDownload(
+            callback=self._as_csv, filename="energydash.csv", label="CSV", width=56, margin=(2, 4),
+            align="end", disabled=True, stylesheets=_LOOKS,
+        )  # fmt: skip
+        own = [bundled.text("explore.css")]
+        self._status = pn.pane.HTML("", sizing_mode="stretch_width", margin=0, stylesheets=own)
+        self._key = pn.pane.HTML("", sizing_mode="stretch_width", margin=0, stylesheets=own)
+        self._panes = [
+            pn.pane.HoloViews(None, linked_axes=False, sizing_mode="stretch_both", min_height=170, margin=0,
+                css_classes=[place])
+            for place in ("over-time", "heat", "duration", "profile", "scatter")
+        ]  # fmt: skip
+        self._time, self._heat, self._duration, self._profile, self._scatter = self._panes
+        self._area = pn.Column(*self._panes, sizing_mode="stretch_both", margin=0, visible=False,
+            stylesheets=[bundled.text("explore_plots.css")])  # fmt: skip
+        self.view = pn.Column(
+            pn.FlexBox(*self._choices.widgets, self._heat_of, again, self._csv, margin=(38, 4, 0, 4), align_items="end"),
+            self._status, self._key, self._area, Wide(width=0, height=0, margin=0),
+            sizing_mode="stretch_both", margin=0, scroll="y-auto",
+        )  # fmt: skip
+
+    def begin(self) -> None:
+        """See what there is, then ask."""
+        self._say("busy", "Looking at what there is …")
+        self._later(self._open)
+
+    def paint(self, palette: Palette) -> None:
+        """Take another theme."""
+        self._palette = palette
+        if self._shown is not None:
+            self._draw(self._shown, keep_window=True)
+
+    def _later(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do `work` without the document's lock: the page goes on meanwhile."""
+
+        async def unlocked() -> None:
+            try:
+                await work()
+            except EnergydashError as exc:
+                self._back(partial(self._fail, str(exc)))
+
+        self._document.add_next_tick_callback(without_document_lock(unlocked))
+
+    def _back(self, show: Callable[[], None]) -> None:
+        """Show something under the lock; where the session has ended, nobody runs it."""
+        self._document.add_next_tick_callback(show)
+
+    async def _open(self) -> None:
+        if self._reading is None:
+            self._back(self._offer_received)
+            return
+        contents = await self._reading.contents()
+        end = contents.end
+        newest = self._store.event_time
+        if contents.simulated and contents.source == self._store.source and newest is not None:
+            # The simulated grid's tables are ahead of its clock.
+            end = min(end, newest)
+        origin = words.place(str(self._reading.folder), contents.source, simulated=contents.simulated)  # fmt: skip
+        offer = Offer(
+            metrics={kind: tuple(m.id for m in METRICS.values() if kind in m.kinds) for kind in _KINDS},
+            facilities=contents.facilities, start=contents.start, end=end,
+        )  # fmt: skip
+        self._back(partial(self._take, offer, origin))
+
+    def _offer_received(self) -> None:
+        times = self._store.times
+        if not times:
+            self._fail(
+                "Nothing has been received yet: this fills as soon as the stream server sends; press Refresh then"
+            )
+            return
+        offer = Offer(
+            metrics={kind: received.metrics(kind) for kind in _KINDS},
+            facilities=(), start=times[0].astimezone(nem.NEM_ZONE), end=times[-1].astimezone(nem.NEM_ZONE),
+        )  # fmt: skip
+        self._take(
+            offer, words.place(None, self._store.source, simulated=self._store.simulated)
+        )
+
+    def _take(self, offer: Offer, origin: str) -> None:
+        self._origin = origin
+        self._facilities = {each.code: each for each in offer.facilities}
+        self._choices.offer(offer)
+        self._ask()
+
+    def _ask(self) -> None:
+        question = self._choices.question()
+        if question is None:
+            self._fail("Choose at least one to look at, and a span that ends after it starts")
+            return
+        self._asked += 1
+        self._say("busy", "Reading …")
+        self._later(partial(self._answer, question, self._asked))
+
+    async def _answer(self, question: Question, number: int) -> None:
+        if self._reading is None:
+            tracks = received.answer(question, self._store)
+        else:
+            tracks = await self._reading.ask(question)
+        # Of several questions in a row only the last one is answered.
+        if number == self._asked:
+            self._back(partial(self._show, _Shown(question, tracks)))
+
+    def _show(self, shown: _Shown) -> None:
+        if not shown.tracks.length:
+            self._fail("There is nothing in this span: choose another, or fetch and convert it")
+            return
+        self._draw(shown, keep_window=False)
+
+    def _fail(self, text: str) -> None:
+        self._area.visible = False
+        self._csv.disabled = True
+        self._key.object = ""
+        self._say("fault", text)
+
+    def _say(self, kind: str, text: str) -> None:
+        self._status.object = words.status(kind, text)
+        self._area.styles = {"opacity": "0.45" if kind == "busy" else "1"}
+
+    def _draw(self, shown: _Shown, *, keep_window: bool) -> None:
+        self._shown = shown
+        tracks = shown.tracks
+        whole = (shapes.begin(tracks), shapes.end(tracks))
+        self._window = self._window if keep_window else None
+        low, high = self._window or whole
+        self._range = Range1d(
+            start=low, end=high, reset_start=whole[0], reset_end=whole[1], bounds=whole
+        )
+        drawn = self._looks(shown.question)
+        labels = {look.label: i for i, look in enumerate(drawn)}
+        self._key.object = words.legend(drawn)
+        if self._heat_of.options != labels:
+            self._heat_of.param.update(options=labels, value=0)
+        self._csv.filename = f"energydash_{shown.question.kind}_{shown.question.metric}.csv"
+        self._csv.disabled = False
+        self._area.visible = True
+        self._draw_in_steps(self._draw_time, self._draw_heat, *self._followers())
+
+    def _draw_in_steps(self, *steps: Callable[[], None]) -> None:
+        """Draw one plot after the other, so that other readers' pages go on between two of them."""
+        idle = not self._steps
+        self._steps = deque(steps)
+        if idle:
+            self._back(self._step)
+
+    def _step(self) -> None:
+        if not self._steps:
+            return
+        step = self._steps.popleft()
+        self._back(self._step)
+        # Bokeh runs callbacks in threads, and HoloViews' options are the whole process's.
+        with DRAWING:
+            step()
+
+    def _draw_time(self) -> None:
+        if self._shown is not None:
+            self._time.object = self._plots().over_time(self._subject(self._shown.tracks))
+
+    def _draw_heat(self) -> None:
+        if self._shown is not None and self._heat_of.value is not None:
+            subject = self._subject(self._shown.tracks)
+            which = min(self._heat_of.value, len(subject.looks) - 1)
+            self._heat.object = self._plots().heat(subject, which)
+
+    def _followers(self) -> tuple[Callable[[], None], ...]:
+        """Give what draws the window that the reader has zoomed to."""
+
+        def draw(pane: pn.pane.HoloViews, name: str) -> None:
+            if self._shown is not None:
+                subject = self._subject(self._within(self._shown))
+                pane.object = getattr(self._plots(), name)(subject)
+
+        panes = {"duration": self._duration, "profile": self._profile, "scatter": self._scatter}
+        return (*(partial(draw, pane, name) for name, pane in panes.items()), self._tell_what)
+
+    def _tell_what(self) -> None:
+        if self._shown is not None:
+            tracks, every_ms = (
+                self._within(self._shown),
+                self._choices.every_ms(self._shown.tracks),
+            )
+            span = words.shown(tracks, every_ms, zoomed=self._window is not None)
+            self._say("fact", f"{span} · {self._origin}")
+
+    def _within(self, shown: _Shown) -> Tracks:
+        return shapes.window(shown.tracks, *self._window) if self._window else shown.tracks
+
+    def _zoomed(self, event: RangesUpdate) -> None:
+        """Note where the reader has zoomed to, and let the other plots follow."""
+        if self._shown is None or event.x0 is None or event.x1 is None:
+            return
+        low, high = shapes.begin(self._shown.tracks), shapes.end(self._shown.tracks)
+        whole = event.x0 <= low and event.x1 >= high
+        window = None if whole else (max(event.x0, low), min(event.x1, high))
+        if window == self._window:
+            return
+        self._window = window
+        if not self._follows:
+            self._follows = True
+            self._document.add_timeout_callback(self._follow, _SETTLE_MS)
+
+    def _follow(self) -> None:
+        self._follows = False
+        self._draw_in_steps(*self._steps, *self._followers())
+
+    def _plots(self) -> Plots:
+        return Plots(self._palette, self._range, self._zoomed)
+
+    def _subject(self, tracks: Tracks) -> Subject:
+        """Give what the plots draw; a step is that of the whole span, whatever part of it is looked at."""
+        if self._shown is None:
+            raise RuntimeError("the plots are drawn before there is an answer")
+        scopes = [looks.of_scope(track.name, self._palette) for track in tracks.prices]
+        return Subject(
+            tracks=tracks, looks=tuple(self._looks(self._shown.question)), scope_looks=tuple(scopes),
+            metric=self._shown.question.metric, every_ms=self._choices.every_ms(self._shown.tracks),
+        )  # fmt: skip
+
+    def _looks(self, question: Question) -> list[Look]:
+        return looks.of_question(
+            question, self._choices.labels, self._facilities, self._palette
+        )
+
+    def _as_csv(self) -> io.StringIO:
+        """Give what is shown, the part that the reader has zoomed to."""
+        text = io.StringIO()
+        if self._shown is not None:
+            question, tracks = self._shown.question, self._within(self._shown)
+            every_ms = self._choices.every_ms(self._shown.tracks)
+            labels = [look.label for look in self._looks(question)]
+            lines = shapes.lines(tracks.tracks, tracks, every_ms)
+            about = words.about(question, tracks, every_ms, self._origin)
+            text.write(export.lines_csv(lines, labels, METRICS[question.metric].unit, about))
+            text.seek(0)
+        return text
