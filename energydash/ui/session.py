@@ -206,6 +206,8 @@ class Session:
         shown = self._moment()
         if shown is None:
             return
+        past = look.moment is not None
+        self._charts.mark(store, shown, past=past)
         drawn = (store.state_of(shown), look, self._mode, self._beneath)
         if drawn == self._drawn:
             return
@@ -214,8 +216,6 @@ class Session:
         self._map.draw(instant, self._choice.codes, self._share(instant))
         self._map.price(store, shown)
         row = self._choice.row(shown)
-        past = look.moment is not None
-        self._charts.mark(store, shown, past=past)
         self._charts.tell(store, row, look.selection.region, shown)
         self._map.choose(look.facility)
         self._panes.number(shown, row, self._choice)
