@@ -1,5 +1,6 @@
 """The page's own parts: small ES modules that patch their text in place, so that nothing jumps or loses focus.
 
+What changes with each interval is one value (`now`) a part, because Panel's cost is by the value and not by its size.
 They hold no state of the reader's. Each says what was done by a message (`{"do": …}`) and paints what the session then sets.
 """
 
@@ -35,13 +36,14 @@ class StatusBar(Part):
 
     `facts` comes from the server side (see `freshness.facts`); the page itself counts the seconds, and says so when it
     loses its own server. `notice` is shown once, until it is closed;
-    `shown` is the past moment that the page is at, if any.
+    `shown` is the past moment that the page is at, if any. The page tells its own theme, and whether it is `narrow`.
     """
 
     facts = param.Dict(default={})
     theme = param.String(default="")
     notice = param.String(default="")
     shown = param.String(default="")
+    narrow = param.Boolean(default=False)
 
     _esm = bundled.FOLDER / "status.js"
     _stylesheets = _looks("status.css")
@@ -63,11 +65,8 @@ class FuelList(Part):
     `shown` are the ids of the fuels that are looked at; none: all.
     """
 
-    fuels = param.List(default=[])
+    now = param.Dict(default={"fuels": [], "title": "", "note": "", "total": ""})
     shown = param.List(default=[])
-    title = param.String(default="")
-    note = param.String(default="")
-    total = param.String(default="")
 
     _esm = bundled.FOLDER / "fuels.js"
     _stylesheets = _looks("fuels.css")
@@ -100,10 +99,7 @@ class StationTable(Part):
 class TimeBar(Part):
     """The moment shown: seconds since 1970 of the first and the newest interval, and of the one chosen (0: live)."""
 
-    start = param.Integer(default=0)
-    end = param.Integer(default=0)
-    moment = param.Integer(default=0)
-    text = param.String(default="")
+    now = param.Dict(default={"start": 0, "end": 0, "moment": 0, "text": ""})
 
     _esm = bundled.FOLDER / "timebar.js"
     _stylesheets = _looks("timebar.css")

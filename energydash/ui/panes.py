@@ -75,10 +75,12 @@ class Panes:
         store = self._store
         self.cards.cards = store.once("cards", store.state_of(shown), lambda: _cards(store, shown))  # fmt: skip
         of = f"{row.reporting} of {choice.counts.shown} reporting"
-        self.fuels.title = f"{words.where(choice.selection)} at {numbers.clock(shown)}"
-        self.fuels.note = of if choice.selection.is_whole else f"filtered, {of}"
-        self.fuels.total = numbers.megawatts(row.generation)
-        self.fuels.fuels = msgspec.to_builtins(numbers.fuel_rows(row))
+        self.fuels.now = {
+            "title": f"{words.where(choice.selection)} at {numbers.clock(shown)}",
+            "note": of if choice.selection.is_whole else f"filtered, {of}",
+            "total": numbers.megawatts(row.generation),
+            "fuels": msgspec.to_builtins(numbers.fuel_rows(row)),
+        }
 
     def empty_table(self) -> None:
         """Fill the table anew the next time: its rows are others, or it was not on the page."""
@@ -120,12 +122,12 @@ class Panes:
         newest = store.shown_time or times[-1]
         text = words.moment(shown, newest, past=past)
         self.status.shown = numbers.clock(shown) if past else ""
-        self.time.param.update(
-            start=int(times[0].timestamp()),
-            end=int(newest.timestamp()),
-            moment=int(shown.timestamp()) if past else 0,
-            text=text,
-        )
+        self.time.now = {
+            "start": int(times[0].timestamp()),
+            "end": int(newest.timestamp()),
+            "moment": int(shown.timestamp()) if past else 0,
+            "text": text,
+        }
 
     def tell(self) -> None:
         """Say how fresh all is."""

@@ -60,6 +60,7 @@ class Session:
         self._tabs = layout.tabs(self._map.view(), self._panes.table, self._explore.view)
         self._panes.on_action(self._heard)
         self._panes.status.param.watch(lambda event: self._paint(event.new), "theme")
+        self._panes.status.param.watch(lambda _: self._calm(), "narrow")
         self._map.on_open(self._open)
         self._colour()
         self._map.measure(look.metric)
@@ -94,9 +95,6 @@ class Session:
             match action["do"]:
                 case "csv":
                     self._hand_out(str(action.get("what")))
-                case "narrow":
-                    self._charts.calm()
-                    self._map.calm()
                 case "back":
                     look, notices = address.from_query(str(action.get("query", "")))
                     look, unfit = address.fit(look, self._store.by_code, self._store.times)
@@ -210,6 +208,8 @@ class Session:
         shown = self._moment()
         if shown is None:
             return
+        past = look.moment is not None
+        self._charts.mark(store, shown, past=past)
         drawn = (store.state_of(shown), look, self._mode, self._beneath)
         if drawn == self._drawn:
             return
@@ -218,8 +218,6 @@ class Session:
         self._map.draw(instant, self._choice.codes, self._share(instant))
         self._map.price(store, shown)
         row = self._choice.row(shown)
-        past = look.moment is not None
-        self._charts.mark(store, shown, past=past)
         self._charts.tell(store, row, look.selection.region, shown)
         self._map.choose(look.facility)
         self._panes.number(shown, row, self._choice)
@@ -241,6 +239,11 @@ class Session:
         self._mode = "dark" if theme == "dark" else "light"
         self._colour()
         self._show_moment()
+
+    def _calm(self) -> None:
+        """On a small screen a finger scrolls the page, and takes up a tool to move a picture."""
+        self._charts.calm()
+        self._map.calm()
 
     def _colour(self) -> None:
         palette = PALETTES[self._mode]

@@ -205,9 +205,9 @@ class Store:
         return kept[1]
 
     def state_of(self, moment: datetime) -> Hashable:
-        """Give something that changes whenever what is known of an interval, or of the day's length, does."""
+        """Give something that changes whenever what is known of an interval does, or another is the newest whole one."""
         versions = self._row_versions.get(moment), self.past.key(moment), self.catalogue_version
-        return moment, *versions, self.event_time, self.shown_time, len(self.times)
+        return moment, *versions, self.shown_time
 
     def stage(self) -> Stage:
         """Say where the road is broken, or that it is not."""

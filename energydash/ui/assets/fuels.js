@@ -18,7 +18,7 @@ export function render({ model, el }) {
     item.querySelector("s").style.background = colour
     item.querySelector(".name").textContent = fuel.label
     item.firstChild.addEventListener("click", (event) => {
-      const all = model.fuels.map((each) => each.id)
+      const all = model.now.fuels.map((each) => each.id)
       const shown = model.shown.length ? model.shown : all
       const only = shown.length === 1 && shown[0] === fuel.id
       const next = event.shiftKey ? (only ? all : [fuel.id])
@@ -31,9 +31,9 @@ export function render({ model, el }) {
   }
   const put = (part, text) => { if (part.textContent !== text) part.textContent = text }
   const paint = () => {
-    put(el.querySelector("h2 span"), model.title)
-    put(el.querySelector("small"), model.note)
-    for (const fuel of model.fuels) {
+    put(el.querySelector("h2 span"), model.now.title)
+    put(el.querySelector("small"), model.now.note)
+    for (const fuel of model.now.fuels) {
       const item = rows.get(fuel.id) ?? make(fuel)
       item.classList.toggle("none", fuel.power === "–")
       item.firstChild.setAttribute("aria-pressed", String(!model.shown.length || model.shown.includes(fuel.id)))
@@ -42,8 +42,8 @@ export function render({ model, el }) {
       item.querySelector("s").style.width = `${(fuel.share ?? 0) * 100}%`
     }
     if (list.lastChild !== total) list.append(total)
-    put(total.querySelector(".power"), model.total)
+    put(total.querySelector(".power"), model.now.total)
   }
-  for (const name of ["fuels", "title", "note", "shown", "total"]) model.on(name, paint)
+  for (const name of ["now", "shown"]) model.on(name, paint)
   paint()
 }

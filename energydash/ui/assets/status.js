@@ -137,7 +137,7 @@ export function render({ model, el }) {
   model.on("remove", () => { clearInterval(clock); clearInterval(watch); document.removeEventListener("keydown", keys) })
 
   // A finger on a small screen scrolls the page, not the charts.
-  if (matchMedia("(max-width: 620px)").matches) model.send_msg({ do: "narrow" })
+  if (matchMedia("(max-width: 620px)").matches) model.narrow = true
   const system = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light"
   const chosen = document.documentElement.dataset.theme || system
   if (model.theme !== chosen) model.theme = chosen

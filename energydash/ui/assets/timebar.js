@@ -24,36 +24,36 @@ export function render({ model, el }) {
   // What was asked for and not yet confirmed, so that steps in a row add up.
   let asked = null
 
-  const now = () => asked ?? (model.moment || model.end)
+  const now = () => asked ?? (model.now.moment || model.now.end)
   const go = (moment) => {
-    const held = Math.min(Math.max(moment, model.start), model.end)
-    asked = held >= model.end ? null : held
+    const held = Math.min(Math.max(moment, model.now.start), model.now.end)
+    asked = held >= model.now.end ? null : held
     slider.value = held
     model.send_msg({ do: "time", moment: asked ?? 0 })
     if (asked === null) stop()
   }
   const stop = () => { clearInterval(playing); playing = null; paint() }
   const play = () => {
-    if (!model.moment && asked === null) go(model.start)
+    if (!model.now.moment && asked === null) go(model.now.start)
     clearInterval(playing)
     playing = setInterval(() => go(now() + STEP_S), (STEP_S * 1000) / Number(speed.value))
     paint()
   }
   const paint = () => {
-    slider.min = model.start
-    slider.max = model.end
-    if (asked !== null && asked === model.moment) asked = null
-    if (asked === null) slider.value = model.moment || model.end
-    const past = model.moment > 0
+    slider.min = model.now.start
+    slider.max = model.now.end
+    if (asked !== null && asked === model.now.moment) asked = null
+    if (asked === null) slider.value = model.now.moment || model.now.end
+    const past = model.now.moment > 0
     $(".time").classList.toggle("past", past)
     document.documentElement.dataset.past = past ? "yes" : ""
-    $("output").textContent = model.text
-    slider.setAttribute("aria-valuetext", model.text)
+    $("output").textContent = model.now.text
+    slider.setAttribute("aria-valuetext", model.now.text)
     $(".live").setAttribute("aria-pressed", String(!past))
     $(".play").textContent = playing ? "❚❚" : "▶"
     $(".play").setAttribute("aria-label", playing ? "Pause" : "Play the day")
     $(".play").setAttribute("aria-pressed", String(Boolean(playing)))
-    for (const name of ["back", "play", "on"]) $(`.${name}`).disabled = model.end <= model.start
+    for (const name of ["back", "play", "on"]) $(`.${name}`).disabled = model.now.end <= model.now.start
   }
   $(".back").addEventListener("click", () => { stop(); go(now() - STEP_S) })
   $(".on").addEventListener("click", () => { stop(); go(now() + STEP_S) })
@@ -62,7 +62,7 @@ export function render({ model, el }) {
   slider.addEventListener("input", () => { if (playing) stop(); go(Number(slider.value)) })
   $(".live").addEventListener("click", () => {
     stop()
-    go(model.end)
+    go(model.now.end)
     // Charts that were zoomed go back to the whole day, too.
     for (const view of window.Bokeh?.index?.roots ?? []) reset(view)
   })
@@ -70,7 +70,7 @@ export function render({ model, el }) {
     if (view.model?.tags?.includes("day")) view.reset()
     for (const child of view.child_views ?? []) reset(child)
   }
-  for (const name of ["start", "end", "moment", "text"]) model.on(name, paint)
+  model.on("now", paint)
   model.on("remove", () => clearInterval(playing))
   paint()
 }
