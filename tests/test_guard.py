@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import socket
+import struct
 import time
 from contextlib import asynccontextmanager
 
@@ -127,6 +128,17 @@ def test_a_bucket_gives_no_more_than_its_rate_and_its_burst(pauses, rate, burst)
 
 
 # --- how long ---
+
+
+async def test_who_hangs_up_within_the_handshake_is_counted_out():
+    async with serving() as live:
+        for _ in range(20):
+            with socket.create_connection(("127.0.0.1", live.port)) as rude:
+                await until(lambda: live.doorkeeper.connections == 1, "it has come")
+                # Closed like this, it has no address any more by the time that its request is read.
+                rude.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                rude.sendall(HANDSHAKE)
+            await until(lambda: live.doorkeeper.connections == 0, "it is counted out")
 
 
 @pytest.mark.parametrize(

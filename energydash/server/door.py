@@ -198,6 +198,14 @@ class WebSocketDoor(WebSocketsSansIOProtocol):
     # --- the connection ---
 
     @override
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        before = transport.get_protocol()
+        super().connection_made(transport)
+        # Who has hung up meanwhile has no address any more, but was counted in by the one that it came from.
+        if isinstance(before, HttpDoor):
+            self.client = before.client
+
+    @override
     def pause_writing(self) -> None:
         super().pause_writing()
         self.congested = True
