@@ -82,7 +82,7 @@ class Desk:
         self._area = pn.Column(*self._panes, sizing_mode="stretch_both", margin=0, visible=False,
             stylesheets=[bundled.text("explore_plots.css")])  # fmt: skip
         self.view = pn.Column(
-            pn.FlexBox(*self._choices.widgets, self._heat_of, again, self._csv, margin=(38, 4, 0, 4), align_items="end"),
+            pn.FlexBox(*self._choices.widgets, self._heat_of, again, self._csv, margin=(6, 4, 0, 4), align_items="end"),
             self._status, self._key, self._area, Wide(width=0, height=0, margin=0),
             sizing_mode="stretch_both", margin=0, scroll="y-auto",
         )  # fmt: skip
