@@ -1,23 +1,18 @@
-"""The command line: options to settings to one call; the only place that prints results and exits."""
+"""The command line: options to settings to one call; with `console` the only place that prints results and exits."""
 
-import asyncio
-import logging
 import os
 import sys
-from collections.abc import Coroutine
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import msgspec
 import typer
 
-from energydash import __version__, config, log, nem, process, progress
+from energydash import __version__, config, console, nem, process, progress
 from energydash import options as opt
+from energydash.cli_up import doctor, down, status, up
 from energydash.errors import ConfigError, EnergydashError
-
-_DEBUG = "ENERGYDASH_DEBUG"
 
 app = typer.Typer(
     name="energydash",
@@ -47,45 +42,6 @@ def _every_command(
     """Australia's power grid, live on one screen and on one wire."""
 
 
-def _begin(command: str, log_level: str, *, debug: bool) -> None:
-    log.set_up(command, level=log_level)
-    if debug:
-        os.environ[_DEBUG] = "1"
-
-
-def _announce(url: str, *, quiet: bool, as_json: bool) -> None:
-    """Say where a service listens."""
-    if as_json:
-        typer.echo(msgspec.json.encode({"url": url}).decode())
-    elif not quiet:
-        typer.echo(f"{url} (Ctrl-C ends it)", err=True)
-
-
-def _tell(text: str, *, quiet: bool) -> None:
-    """Say what a user should read while the work goes on."""
-    logging.getLogger(__name__).info("%s", text)
-    if not quiet:
-        typer.echo(text, err=True)
-
-
-def _report(summary: msgspec.Struct, *, as_json: bool) -> None:
-    """Print what a command did: one JSON object, or a line for each fact that there is."""
-    if as_json:
-        typer.echo(msgspec.json.encode(summary).decode())
-        return
-    for name, value in msgspec.to_builtins(summary).items():
-        if value is None or value in ({}, []):
-            continue
-        text = f"{value:,}" if type(value) is int else value
-        if isinstance(value, dict):
-            text = ", ".join(f"{word} ({count})" for word, count in value.items())
-        typer.echo(f"{name.replace('_', ' '):<28} {text}")
-
-
-def _run[T](coroutine: Coroutine[Any, Any, T]) -> T:
-    return asyncio.run(process.until_terminated(coroutine))
-
-
 @app.command()
 def fetch(
     data_dir: opt.DataDir = opt.DATA,
@@ -105,17 +61,19 @@ def fetch(
         bool, opt.option("--follow", "Go on with what the grid does, until stopped.")
     ] = False,
     every: opt.Every = 60,
+    keep_days: opt.KeepDays = None,
     dry_run: opt.DryRun = False,
     restart: opt.Restart = False,
     base_url: opt.BaseUrl = config.OPENELECTRICITY_URL,
     seed: opt.Seed = 1,
     log_level: opt.LogLevel = "INFO",
+    log_format: opt.LogFormat = opt.LogFormatName.text,
     quiet: opt.Quiet = False,
     as_json: opt.Json = False,
     debug: opt.Debug = False,
 ) -> None:
     """Get the catalogue, every unit's power and emissions, and the market, into data/*.json."""
-    _begin("fetch", log_level, debug=debug)
+    console.begin("fetch", log_level, debug=debug)
     until = opt.moment(end, network) or nem.floor_interval(nem.now())
     since = opt.moment(start, network) or until - timedelta(days=days)
     if since >= until:
@@ -127,17 +85,20 @@ def fetch(
         network=network, status=status, batch_size=batch_size, batch_delay_s=batch_delay,
         api_key=config.api_key(), base_url=base_url, seed=seed, rate=rate, concurrency=concurrency,
         retries=retries, dry_run=dry_run, restart=restart, fixed=start is not None or end is not None, open_end=end is None, every_s=every,
+        keep_days=keep_days,
     )  # fmt: skip
     from energydash import fetch as job
     from energydash.sources.choose import make_source
 
     do = job.follow if follow else job.run
     with progress.shown("fetch", quiet=quiet) as show:
-        summary = _run(do(settings, make_source(settings), show, partial(_tell, quiet=quiet)))
+        summary = console.run(
+            do(settings, make_source(settings), show, partial(console.tell, quiet=quiet))
+        )
     if isinstance(summary, job.Planned) and not as_json:
-        typer.echo(job.describe(summary, nem.now()))
+        console.say(job.describe(summary, nem.now()))
     elif summary is not None:
-        _report(summary, as_json=as_json)
+        console.report(summary, as_json=as_json)
 
 
 @app.command()
@@ -156,12 +117,13 @@ def convert(
     ] = opt.TableFormat.csv,
     strict: Annotated[bool, opt.option("--strict", "Fail where the data is doubtful.")] = False,
     log_level: opt.LogLevel = "INFO",
+    log_format: opt.LogFormat = opt.LogFormatName.text,
     quiet: opt.Quiet = False,
     as_json: opt.Json = False,
     debug: opt.Debug = False,
 ) -> None:
     """Turn the raw answers into exact tables: one row for a station and an interval."""
-    _begin("convert", log_level, debug=debug)
+    console.begin("convert", log_level, debug=debug)
     folder = input_dir or data_dir
     tables = output_dir or folder / "csv_output"
     settings = config.ConvertSettings(
@@ -171,7 +133,7 @@ def convert(
 
     with progress.shown("convert", quiet=quiet) as show:
         summary = job.run(settings, show)
-    typer.echo(msgspec.json.encode(summary).decode() if as_json else job.report(summary))
+    console.report(summary, as_json=as_json, text=job.report)
     if strict:
         job.refuse_doubts(summary)
 
@@ -209,12 +171,13 @@ def publish(
         ),
     ] = None,
     log_level: opt.LogLevel = "INFO",
+    log_format: opt.LogFormat = opt.LogFormatName.text,
     quiet: opt.Quiet = False,
     as_json: opt.Json = False,
     debug: opt.Debug = False,
 ) -> None:
     """Stream the tables to an MQTT broker in event-time order."""
-    _begin("publish", log_level, debug=debug)
+    console.begin("publish", log_level, debug=debug)
     tables = data_dir / "csv_output"
     settings = config.PublishSettings(
         broker=opt.broker_at(broker, broker_host, broker_port),
@@ -227,8 +190,8 @@ def publish(
     from energydash.stream import publisher
 
     with progress.shown("publish", quiet=quiet) as show:
-        summary = _run(publisher.run(settings, show))
-    _report(summary, as_json=as_json)
+        summary = console.run(publisher.run(settings, show))
+    console.report(summary, as_json=as_json)
 
 
 @app.command()
@@ -250,12 +213,13 @@ def serve(
     requests_per_address: opt.RequestsPerAddress = 100.0,
     data_dir: opt.DataDir = opt.DATA,
     log_level: opt.LogLevel = "INFO",
+    log_format: opt.LogFormat = opt.LogFormatName.text,
     quiet: opt.Quiet = False,
     as_json: opt.Json = False,
     debug: opt.Debug = False,
 ) -> None:
     """Offer what the broker carries over WebSocket and REST."""
-    _begin("serve", log_level, debug=debug)
+    console.begin("serve", log_level, debug=debug)
     settings = config.ServeSettings(
         broker=opt.broker_at(broker, broker_host, broker_port), host=host, port=port,
         facility_topic=facility_topic, market_topic=market_topic, tokens=config.parse_tokens(token or ()),
@@ -265,8 +229,8 @@ def serve(
     )  # fmt: skip
     from energydash.server import app as server
 
-    ready = partial(_announce, f"http://{host}:{port}", quiet=quiet, as_json=as_json)
-    _run(server.serve(settings, ready))
+    ready = partial(console.announce, f"http://{host}:{port}", quiet=quiet, as_json=as_json)
+    console.run(server.serve(settings, ready))
 
 
 @app.command()
@@ -284,54 +248,25 @@ def ui(
     ] = None,
     data_dir: opt.DataDir = opt.DATA,
     log_level: opt.LogLevel = "INFO",
+    log_format: opt.LogFormat = opt.LogFormatName.text,
     quiet: opt.Quiet = False,
     as_json: opt.Json = False,
     debug: opt.Debug = False,
 ) -> None:
     """Show the live dashboard."""
-    _begin("ui", log_level, debug=debug)
+    console.begin("ui", log_level, debug=debug)
     settings = config.UiSettings(
         backend=backend, host=host, port=port, token=opt.shown_token(token),
         open_browser=open_browser, insecure=insecure, tiles=tiles,
     )  # fmt: skip
     from energydash.ui import page
 
-    ready = partial(_announce, f"http://{host}:{port}", quiet=quiet, as_json=as_json)
-    _run(page.serve(settings, ready))
+    ready = partial(console.announce, f"http://{host}:{port}", quiet=quiet, as_json=as_json)
+    console.run(page.serve(settings, ready))
 
 
-@app.command()
-def up(
-    data_dir: opt.DataDir = opt.DATA,
-    source: opt.Source = opt.SourceName.auto,
-    broker: Annotated[
-        str, opt.option("--broker", "embedded, or an MQTT broker's address.")
-    ] = "embedded",
-    speed: Annotated[
-        float, opt.option("--speed", "Simulated seconds per second.", min=0.1)
-    ] = 60,
-    host: Annotated[str, opt.option("--host", "Address of the dashboard.")] = "127.0.0.1",
-    port: Annotated[int, opt.option("--port", "Port of the dashboard.")] = 8050,
-    server_port: Annotated[int, opt.option("--server-port", "Port of the server.")] = 8000,
-    token: opt.Token = None,
-    open_browser: opt.Open = True,
-    insecure: opt.Insecure = False,
-    seed: opt.Seed = 1,
-    log_level: opt.LogLevel = "INFO",
-    quiet: opt.Quiet = False,
-    as_json: opt.Json = False,
-    debug: opt.Debug = False,
-) -> None:
-    """Do all of it: fetch, convert, broker, publish, serve and dashboard, supervised."""
-    _begin("up", log_level, debug=debug)
-    settings = config.UpSettings(
-        data_dir=data_dir, source=source.value, broker=broker, speed=speed, host=host, port=port,
-        server_port=server_port, token=opt.secret(token), open_browser=open_browser,
-        insecure=insecure, seed=seed, quiet=quiet or as_json, log_level=log_level,
-    )  # fmt: skip
-    from energydash import up as supervisor
-
-    _run(supervisor.run(settings))
+for command in (up, doctor, status, down):
+    app.command()(command)
 
 
 def main() -> None:
@@ -341,7 +276,7 @@ def main() -> None:
     try:
         app()
     except EnergydashError as exc:
-        if os.environ.get(_DEBUG):
+        if os.environ.get(console.DEBUG):
             raise
-        typer.echo(f"energydash: {exc}", err=True)
+        console.complain(exc)
         sys.exit(exc.exit_code)

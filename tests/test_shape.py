@@ -13,10 +13,19 @@ MAX_LINES = 350
 LONGER = {"schema.py": 450}
 
 # What every part may import, and the stages in the order in which data passes them.
-SHARED = {"errors", "nem", "schema", "config", "log", "progress", "process"}
+SHARED = {"errors", "plain", "nem", "schema", "config", "log", "progress", "process"}
 STAGES = ("sources", "files", "fetch", "convert", "stream", "server")
 # The dashboard knows the server by its wire alone; the command line and the supervisor start all of them.
-EDGES = {"ui": set(), "cli": {*STAGES, "ui", "up", "options"}, "up": set(), "options": set()}
+EDGES = {
+    "ui": set(),
+    "supervise": {"files"},
+    "up": {"supervise"},
+    "doctor": {"supervise", "files", "sources"},
+    "options": set(),
+    "console": set(),
+    "cli_up": {"up", "supervise", "doctor", "options", "console"},
+    "cli": {*STAGES, "ui", "options", "console", "cli_up"},
+}
 HOMES = {
     "httpx": {"sources"},
     "openelectricity": {"sources"},
@@ -28,7 +37,8 @@ HOMES = {
     "panel": {"ui"},
     "bokeh": {"ui"},
     "holoviews": {"ui"},
-    "typer": {"cli", "options"},
+    "typer": {"cli", "cli_up", "options", "console"},
+    "psutil": {"supervise", "doctor"},
 }
 
 
