@@ -30,6 +30,7 @@ HOMES = {
     "httpx": {"sources"},
     "openelectricity": {"sources"},
     "polars": {"files", "convert"},
+    "paho": {"stream", "doctor"},
     "aiomqtt": {"stream"},
     "iotcore": {"stream"},
     "litestar": {"server"},
