@@ -105,7 +105,9 @@ def status(
     if as_json:
         console.report(now, as_json=True)
     elif not quiet:
-        Console().print(view.picture(now))
+        console_of = Console()
+        width = console_of.width if console_of.is_terminal else 200
+        Console(width=width).print(view.picture(now, width))
     if not now.ready:
         raise typer.Exit(1)
 

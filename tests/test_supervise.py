@@ -269,7 +269,7 @@ async def test_noise_is_hung_up_on_and_the_next_is_answered(noise):
 
 def drawn(now, width=160):
     out = io.StringIO()
-    Console(file=out, width=width, force_terminal=False).print(view.picture(now))
+    Console(file=out, width=width, force_terminal=False).print(view.picture(now, width))
     return out.getvalue()
 
 

@@ -40,7 +40,8 @@ class Screen:
     def show(self, now: UpNow) -> None:
         """Show how the parts are now; may wait for the terminal."""
         if self._live is not None:
-            self._live.update(picture(now, _HINT), refresh=True)
+            width = self._live.console.width
+            self._live.update(picture(now, width, _HINT), refresh=True)
 
 
 @contextmanager

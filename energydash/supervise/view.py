@@ -11,6 +11,8 @@ _COLOURS = {"ready": "green", "done": "dim", "waiting": "dim", "starting": "yell
 _MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86_400
 _COLUMNS = ("part", "state", "pid", "port", "uptime", "restarts", "memory", "rate", "lag", "last error")  # fmt: skip
 _RIGHT = frozenset(_COLUMNS[2:9])
+_LEFT_OUT_WHERE_NARROW = frozenset({"pid", "rate"})
+_WIDE = 110
 
 
 def duration(seconds: float | None) -> str:
@@ -51,10 +53,11 @@ def headline(now: UpNow) -> str:
     return f"{grid}, up {duration(now.uptime_s)}{state} · {where}"
 
 
-def picture(now: UpNow, note: str = "") -> RenderableType:
-    """Give the table; what a part said is text, never markup."""
+def picture(now: UpNow, width: int, note: str = "") -> RenderableType:
+    """Give the table for a terminal of so many columns; what a part said is text, never markup."""
+    names = [name for name in _COLUMNS if width >= _WIDE or name not in _LEFT_OUT_WHERE_NARROW]
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in _COLUMNS:
+    for name in names:
         wide = name == "last error"
         table.add_column(
             name,
@@ -65,11 +68,9 @@ def picture(now: UpNow, note: str = "") -> RenderableType:
             min_width=None if wide else len(name),
         )
     for part in now.parts:
+        texts = dict(zip(_COLUMNS, cells(part), strict=True))
         style = _COLOURS.get(part.state, "")
-        row = [
-            Text(text, style=style if name == "state" else "")
-            for name, text in zip(_COLUMNS, cells(part), strict=True)
-        ]
+        row = [Text(texts[name], style=style if name == "state" else "") for name in names]
         table.add_row(*row)
     lines: list[RenderableType] = [Text(headline(now), style="bold"), table]
     if note:
