@@ -1,6 +1,7 @@
 """`doctor` as its user runs it: it names what is wrong, says what to do, and changes nothing."""
 
 import json
+import os
 import socket
 import time
 
@@ -105,6 +106,20 @@ def test_an_altered_file_and_a_stopped_fetch_are_told(tmp_path, ports):
     assert findings(left)["data in data"]["state"] == "warning"
     assert altered.returncode == 1
     assert "batch_001_metrics.json" in findings(altered)["data in data"]["text"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="only POSIX has modes")
+def test_secrets_that_others_can_read_are_doubted(tmp_path):
+    path = tmp_path / ".env"
+    path.touch()
+    path.chmod(0o644)
+    (open_to_all,) = machine.secrets(path)
+    path.chmod(0o600)
+    (private,) = machine.secrets(path)
+
+    assert (open_to_all.state, private.state) == ("warning", "ok")
+    assert "chmod 600" in open_to_all.advice
+    assert machine.secrets(tmp_path / "none") == []
 
 
 def test_a_clock_out_of_all_time_fails_and_one_behind_its_own_files_is_doubted():

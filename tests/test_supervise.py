@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from processes import free_port, wait_until
 from rich.console import Console
 
+from energydash.config import UpSettings
 from energydash.errors import ConfigError, EnergydashError, PortInUseError
 from energydash.supervise import claim, jumps, remote, view
 from energydash.supervise.backoff import FIRST_S, HEALTHY_AFTER_S, LONGEST_S, Backoff
@@ -28,8 +29,9 @@ from energydash.supervise.control import Control, ask
 from energydash.supervise.jumps import JUMP_S, Jumps
 from energydash.supervise.now import PartNow, UpNow
 from energydash.supervise.part import Part, Phase
-from energydash.supervise.plan import Clock, recording_in
+from energydash.supervise.plan import Clock, plan, recording_in
 from energydash.supervise.ports import Wanted, require_free
+from energydash.supervise.supervisor import Supervisor
 
 NOW = UpNow(
     pid=1, uptime_s=93_784, source="demo", simulated=True, page="http://127.0.0.1:8050", server="http://127.0.0.1:8000",
@@ -106,6 +108,33 @@ def test_the_simulated_grid_stands_while_the_machine_sleeps_and_the_real_one_is_
     # Neither a suspend nor a set clock moves the monotonic one.
     assert simulated.now(lambda: 101.0) == origin + timedelta(minutes=1)
     assert abs(Clock(origin - timedelta(days=9), 0, 1, real=True).now() - origin) < timedelta(seconds=5)  # fmt: skip
+
+
+@pytest.mark.parametrize("source", ["openelectricity", "demo"])
+def test_after_a_jump_the_real_grid_is_streamed_anew_from_the_present(
+    source, tmp_path, monkeypatch
+):
+    """Paced by the monotonic clock from the start on, it would lag by the length of the sleep for ever."""
+    monkeypatch.setenv("OPENELECTRICITY_API_KEY", "a-key")
+    ports = {"port": free_port(), "server_port": free_port()}
+    supervisor = Supervisor(plan(UpSettings(data_dir=tmp_path, source=source, **ports)))
+    anew = []
+    for each in (supervisor.publish, supervisor.feed.follow):
+        monkeypatch.setattr(each, "start_anew", lambda name=each.name: anew.append(name))
+
+    supervisor.jumped(8 * 3600.0)
+
+    assert anew == (["publish", "follow"] if source == "openelectricity" else [])
+
+
+def test_a_brokers_password_is_in_no_argument(tmp_path):
+    asked = {"port": free_port(), "server_port": free_port()}
+    what = plan(UpSettings(data_dir=tmp_path, source="demo", broker="mqtt://me:hush@127.0.0.1:1", **asked))  # fmt: skip
+    parts = Supervisor(what).parts
+
+    for each in parts:
+        assert "hush" not in " ".join(each._arguments())
+    assert [each.name for each in parts if "hush" in str(each._environment)] == ["publish", "serve"]  # fmt: skip
 
 
 # --- ports -----------------------------------------------------------------------------------------

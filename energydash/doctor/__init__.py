@@ -25,6 +25,7 @@ async def examine(data_dir: Path, *, broker: str, ports: Ports, base_url: str) -
         machine.open_files(),
         machine.disk(data_dir),
         machine.logs(Path("logs")),
+        *machine.secrets(Path(".env")),
         *(data.examine(folder) for folder in folders),
         *reach.ports(ports, live),
         *await reach.all_of(broker, base_url),

@@ -121,6 +121,17 @@ def logs(folder: Path) -> Finding:
     return warning("logs", f"{folder}/ cannot be written", "start where you may write, or change its permissions")  # fmt: skip
 
 
+def secrets(path: Path) -> list[Finding]:
+    """Look whether others on this machine can read the secrets in `path`; nothing to say where there is no such file."""
+    if os.name != "posix" or not path.is_file():
+        return []
+    if path.stat().st_mode & 0o077:
+        return [
+            warning("secrets", f"others on this machine can read {path}", f"chmod 600 {path}")
+        ]
+    return [ok("secrets", f"{path} is for you alone")]
+
+
 def _there(path: Path) -> Path:
     """Give the path, or its nearest parent that exists."""
     path = path.absolute()
