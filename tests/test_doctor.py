@@ -5,11 +5,14 @@ import os
 import socket
 import time
 
+import nemweb_tree as tree
 import pytest
 from brokers import KINDS, MOSQUITTO, Server
+from nemweb_server import Nemweb
 from processes import energydash, free_port
 from standin import KEY, StandIn, serving
 
+from energydash import nem
 from energydash.doctor import machine
 
 
@@ -126,3 +129,15 @@ def test_a_clock_out_of_all_time_fails_and_one_behind_its_own_files_is_doubted()
     assert machine.clock(now=0.0).state == "failed"
     assert machine.clock(newest_file=time.time() + 3600).state == "warning"
     assert machine.clock(newest_file=time.time()).state == "ok"
+
+
+def test_aemos_server_is_told_to_be_there_or_what_auto_shows_without_it(tmp_path, ports):
+    newest = nem.floor_interval(nem.now()) - tree.STEP
+    with serving(Nemweb(tree.tree(newest, 1))) as web:
+        there = energydash("doctor", "--json", "--nemweb-url", web.url, *ports, cwd=tmp_path)
+    gone = energydash("doctor", "--json", *ports, cwd=tmp_path)
+
+    assert findings(there)["nemweb"]["state"] == "ok"
+    assert findings(gone)["nemweb"]["state"] == "warning"
+    assert "simulated grid" in findings(gone)["nemweb"]["text"]
+    assert gone.returncode == 0
