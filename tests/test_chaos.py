@@ -88,9 +88,9 @@ def stations_of(api):
     answer = json.loads(get(f"{api}/api/facilities")[1])
     rows = answer["facilities"]
     return {
-        row["info"]["code"]: (datetime.fromisoformat(row["newest"]["event_time"]), row["newest"].get("power"))
+        row["code"]: (datetime.fromisoformat(row["event_time"]), row.get("power"))
         for row in rows
-        if row["newest"]
+        if row.get("event_time")
     }  # fmt: skip
 
 
