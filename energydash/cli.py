@@ -6,12 +6,12 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 
 from energydash import __version__, config, console, nem, process, progress
 from energydash import options as opt
 from energydash.cli_publish import publish
+from energydash.cli_up import doctor, down, status, up
 from energydash.errors import EnergydashError
 
 app = typer.Typer(
@@ -61,12 +61,14 @@ def fetch(
         bool, opt.option("--follow", "Go on with what the grid does, until stopped.")
     ] = False,
     every: opt.Every = 60,
+    keep_days: opt.KeepDays = None,
     dry_run: opt.DryRun = False,
     restart: opt.Restart = False,
     base_url: opt.BaseUrl = config.OPENELECTRICITY_URL,
     nemweb_url: opt.NemwebUrl = config.NEMWEB_URL,
     seed: opt.Seed = 1,
     log_level: opt.LogLevel = "INFO",
+    log_format: opt.LogFormat = opt.LogFormatName.text,
     quiet: opt.Quiet = False,
     as_json: opt.Json = False,
     debug: opt.Debug = False,
@@ -78,7 +80,7 @@ def fetch(
         data_dir=data_dir, source=source.value, start=since, end=until, interval=interval, network=network, status=status,
         batch_size=batch_size, batch_delay_s=batch_delay, rate=rate, concurrency=concurrency, retries=retries, every_s=every,
         api_key=config.api_key(), base_url=base_url, nemweb_url=nemweb_url, seed=seed, dry_run=dry_run, restart=restart,
-        fixed=start is not None or end is not None, open_end=end is None,
+        fixed=start is not None or end is not None, open_end=end is None, keep_days=keep_days,
     )  # fmt: skip
     from energydash import fetch as job
     from energydash.files.shelf import FileShelf
@@ -88,7 +90,7 @@ def fetch(
     with progress.shown("fetch", quiet=quiet) as show:
         summary = console.run(do(settings, what, show, partial(console.tell, quiet=quiet)))
     if isinstance(summary, job.Planned) and not as_json:
-        typer.echo(job.describe(summary, nem.now()))
+        console.say(job.describe(summary, nem.now()))
     elif summary is not None:
         console.report(summary, as_json=as_json)
 
@@ -109,6 +111,7 @@ def convert(
     ] = opt.TableFormat.csv,
     strict: Annotated[bool, opt.option("--strict", "Fail where the data is doubtful.")] = False,
     log_level: opt.LogLevel = "INFO",
+    log_format: opt.LogFormat = opt.LogFormatName.text,
     quiet: opt.Quiet = False,
     as_json: opt.Json = False,
     debug: opt.Debug = False,
@@ -124,7 +127,7 @@ def convert(
 
     with progress.shown("convert", quiet=quiet) as show:
         summary = job.run(settings, show)
-    typer.echo(msgspec.json.encode(summary).decode() if as_json else job.report(summary))
+    console.report(summary, as_json=as_json, text=job.report)
     if strict:
         job.refuse_doubts(summary)
 
@@ -157,6 +160,7 @@ def serve(
     requests_per_address: opt.RequestsPerAddress = 100.0,
     data_dir: opt.DataDir = opt.DATA,
     log_level: opt.LogLevel = "INFO",
+    log_format: opt.LogFormat = opt.LogFormatName.text,
     quiet: opt.Quiet = False,
     as_json: opt.Json = False,
     debug: opt.Debug = False,
@@ -201,6 +205,7 @@ def ui(
     allow_origin: opt.AllowOrigin = None,
     data_dir: opt.DataDir = opt.DATA,
     log_level: opt.LogLevel = "INFO",
+    log_format: opt.LogFormat = opt.LogFormatName.text,
     quiet: opt.Quiet = False,
     as_json: opt.Json = False,
     debug: opt.Debug = False,
@@ -221,41 +226,8 @@ def ui(
     console.run(page.serve(settings, ready))
 
 
-@app.command()
-def up(
-    data_dir: opt.DataDir = opt.DATA,
-    source: opt.Source = opt.SourceName.auto,
-    broker: Annotated[
-        str, opt.option("--broker", "embedded, or an MQTT broker's address.")
-    ] = "embedded",
-    speed: Annotated[
-        float, opt.option("--speed", "Simulated seconds per second.", min=0.1)
-    ] = 60,
-    host: Annotated[str, opt.option("--host", "Address of the dashboard.")] = "127.0.0.1",
-    port: Annotated[int, opt.option("--port", "Port of the dashboard.")] = 8050,
-    server_port: Annotated[int, opt.option("--server-port", "Port of the server.")] = 8000,
-    token: opt.Token = None,
-    auth: opt.Auth = None,
-    open_browser: opt.Open = True,
-    insecure: opt.Insecure = False,
-    nemweb_url: opt.NemwebUrl = config.NEMWEB_URL,
-    seed: opt.Seed = 1,
-    log_level: opt.LogLevel = "INFO",
-    quiet: opt.Quiet = False,
-    as_json: opt.Json = False,
-    debug: opt.Debug = False,
-) -> None:
-    """Do all of it: fetch, convert, broker, publish, serve and dashboard, supervised."""
-    console.begin("up", log_level, debug=debug)
-    from energydash import up as supervisor
-    from energydash.sources.choose import settled
-
-    settings = config.UpSettings(
-        data_dir=data_dir, source=settled(source.value, config.api_key(), nemweb_url), nemweb_url=nemweb_url, broker=broker, speed=speed, host=host, port=port,
-        server_port=server_port, token=opt.secret(token), open_browser=open_browser,
-        insecure=insecure, auth=auth, seed=seed, quiet=quiet or as_json, log_level=log_level,
-    )  # fmt: skip
-    console.run(supervisor.run(settings))
+for command in (up, doctor, status, down):
+    app.command()(command)
 
 
 def main() -> None:
@@ -267,5 +239,5 @@ def main() -> None:
     except EnergydashError as exc:
         if os.environ.get(console.DEBUG):
             raise
-        typer.echo(f"energydash: {exc}", err=True)
+        console.complain(exc)
         sys.exit(exc.exit_code)

@@ -96,6 +96,7 @@ def publish(
         bool, opt.option("--home-assistant-remove", "Take the devices away again, and stop.")
     ] = False,
     log_level: opt.LogLevel = "INFO",
+    log_format: opt.LogFormat = opt.LogFormatName.text,
     quiet: opt.Quiet = False,
     as_json: opt.Json = False,
     debug: opt.Debug = False,

@@ -162,7 +162,8 @@ class FetchSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What `fetch` needs; `start` and `end` are aware and half-open.
 
     `fixed` says that the user named the window's ends, `open_end` that the end is not among them; a window that is not fixed is
-    the last so many days of whenever the fetch began. `every_s` is the least time between two rounds of a follow.
+    the last so many days of whenever the fetch began. `every_s` is the least time between two rounds of a follow,
+    which keeps `keep_days` (None: all).
     `rate` is requests a second (None: what suits the source), `retries` how often a request is sent again, `backoff_s` the longest first pause before it.
     """
 
@@ -184,6 +185,7 @@ class FetchSettings(msgspec.Struct, frozen=True, kw_only=True):
     restart: bool = False
     dry_run: bool = False
     every_s: float = 60.0
+    keep_days: float | None = None
     api_key: Secret | None = None
     base_url: str = OPENELECTRICITY_URL
     nemweb_url: str = NEMWEB_URL
@@ -285,16 +287,24 @@ class UiSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UpSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What `up` needs; `speed` (event seconds per wall second) is the simulated grid's."""
+    """What `up` needs; `speed` (event seconds per wall second) is the simulated grid's and a replay's.
+
+    Where no port is given, the usual ones are taken or, with `port_base`, those from there on: page, server, broker.
+    `replay` is a folder to show instead of a source; the real grid's last `keep_days` are kept.
+    """
 
     data_dir: Path
     source: SourceName
     nemweb_url: str = NEMWEB_URL
     broker: str = "embedded"
     speed: float = 60.0
+    replay: Path | None = None
+    keep_days: float = 7.0
     host: str = "127.0.0.1"
-    port: int = 8050
-    server_port: int = 8000
+    port: int | None = None
+    server_port: int | None = None
+    port_base: int | None = None
+    ui: bool = True
     token: Secret | None = None
     open_browser: bool = True
     insecure: bool = False
@@ -302,6 +312,21 @@ class UpSettings(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 1
     quiet: bool = False
     log_level: str = "INFO"
+
+
+class Ports(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the parts of `up` listen; `mqtt` is None where any free port will do."""
+
+    page: int
+    server: int
+    mqtt: int | None
+
+
+def ports_of(page: int | None, server: int | None, base: int | None) -> Ports:
+    """Give the ports: those that are named, else those from `base` on, else the usual ones."""
+    if base is None:
+        return Ports(page=page or 8050, server=server or 8000, mqtt=None)
+    return Ports(page=page or base, server=server or base + 1, mqtt=base + 2)
 
 
 def api_key() -> Secret | None:

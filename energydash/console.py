@@ -1,56 +1,80 @@
-"""What every command does around its work: begin, tell, report, end."""
+"""What every command does around its work: begin, tell, report, complain. What is printed may hold a stranger's names: they are text."""
 
 import asyncio
 import logging
 import os
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import msgspec
 import typer
 
 from energydash import log, process
+from energydash.errors import EnergydashError
+from energydash.plain import plain, plain_json
 
 DEBUG = "ENERGYDASH_DEBUG"
 """Set where errors show their traceback."""
 
 
 def begin(command: str, log_level: str, *, debug: bool) -> None:
-    """Set up what a command says while it runs."""
+    """Set up the log."""
     log.set_up(command, level=log_level)
     if debug:
         os.environ[DEBUG] = "1"
 
 
+def say(text: str, *, err: bool = False) -> None:
+    """Print a text of one or more lines."""
+    typer.echo("\n".join(map(plain, text.split("\n"))), err=err)
+
+
+def complain(error: EnergydashError) -> None:
+    """Say in one line on stderr what went wrong."""
+    typer.echo(f"energydash: {plain(str(error))}", err=True)
+
+
 def announce(url: str, *, quiet: bool, as_json: bool) -> None:
     """Say where a service listens."""
     if as_json:
-        typer.echo(msgspec.json.encode({"url": url}).decode())
+        _print_json({"url": url})
     elif not quiet:
-        typer.echo(f"{url} (Ctrl-C ends it)", err=True)
+        say(f"{url} (Ctrl-C ends it)", err=True)
 
 
 def tell(text: str, *, quiet: bool) -> None:
     """Say what a user should read while the work goes on."""
     logging.getLogger(__name__).info("%s", text)
     if not quiet:
-        typer.echo(text, err=True)
+        say(text, err=True)
 
 
-def report(summary: msgspec.Struct, *, as_json: bool) -> None:
-    """Print what a command did: one JSON object, or a line for each fact that there is."""
+def report[T: msgspec.Struct](
+    summary: T, *, as_json: bool, text: Callable[[T], str] | None = None
+) -> None:
+    """Print what a command did: one JSON object, or `text` of it, or a line for each fact that there is."""
     if as_json:
-        typer.echo(msgspec.json.encode(summary).decode())
+        _print_json(summary)
         return
+    say(text(summary) if text else "\n".join(_facts(summary)))
+
+
+def _facts(summary: msgspec.Struct) -> list[str]:
+    lines = []
     for name, value in msgspec.to_builtins(summary).items():
         if value is None or value in ({}, []):
             continue
         text = f"{value:,}" if type(value) is int else value
         if isinstance(value, dict):
             text = ", ".join(f"{word} ({count})" for word, count in value.items())
-        typer.echo(f"{name.replace('_', ' '):<28} {text}")
+        lines.append(f"{name.replace('_', ' '):<28} {text}")
+    return lines
+
+
+def _print_json(value: Any) -> None:
+    typer.echo(plain_json(msgspec.json.encode(value).decode()))
 
 
 def run[T](coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run the work to its end, or until SIGTERM or Ctrl-C."""
+    """Run a command's work; SIGTERM ends it as cleanly as Ctrl-C."""
     return asyncio.run(process.until_terminated(coroutine))

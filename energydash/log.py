@@ -1,28 +1,121 @@
-"""Logging, set up once for a process: `logs/<command>.log` and, for warnings, stderr."""
+"""Logging, set up once for a process: `logs/<command>.log` and, for warnings, stderr. One line a record, bounded, without secrets."""
 
+import json
 import logging
+import os
 import re
+import sys
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
-from typing import override
+from typing import Any, TextIO, override
+
+from energydash.plain import plain
+
+FORMAT = "ENERGYDASH_LOG_FORMAT"
+"""The environment variable that says `text` or `json`."""
 
 _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 _FILE_BYTES = 5_000_000
 _FILES_KEPT = 3
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_LONGEST = 4000
+_PRIVATE = 0o600
+_SECRET_NAME = re.compile(r"(KEY|TOKEN|PASSWORD|SECRET)S?$")
+_CREDENTIALS = re.compile(r"(\w://[^\s/:@]*):[^\s/@]+@")
+# Shorter words stand in ordinary text too.
+_SECRET_LENGTH = 6
 
 
-class _OneLineFormatter(logging.Formatter):
-    """Keep a record's message on one line, so that what a stranger sent cannot forge another."""
+class _Formatter(logging.Formatter):
+    """Makes one line of a record: what a stranger sent cannot forge another, and secrets are masked."""
+
+    def __init__(self, style: str, secrets: Iterable[str]) -> None:
+        super().__init__(style)
+        # The longest first: one may hold another.
+        self._secrets = sorted(secrets, key=len, reverse=True)
 
     @override
-    def formatMessage(self, record: logging.LogRecord) -> str:
-        record.message = _CONTROL.sub(" ", record.message)
-        return super().formatMessage(record)
+    def format(self, record: logging.LogRecord) -> str:
+        line = self._masked(super().format(record))
+        return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"
+
+    def _masked(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return plain(_CREDENTIALS.sub(r"\1:***@", text))
+
+
+class _JsonFormatter(_Formatter):
+    """Makes one JSON object of a record: `time` (UTC), `level`, `logger`, `message` and, of an error, its `traceback`."""
+
+    @override
+    def format(self, record: logging.LogRecord) -> str:
+        told: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(
+                timespec="milliseconds"
+            ),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": self._masked(record.getMessage())[:_LONGEST],
+        }
+        if record.exc_info:
+            told["traceback"] = self._masked(self.formatException(record.exc_info))[-_LONGEST:]
+        return json.dumps(told, ensure_ascii=True)
+
+
+class _Screen(logging.StreamHandler[TextIO]):
+    """Writes to whatever stderr is now: while a live table stands there, its lines go above it."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> TextIO:  # type: ignore[override]
+        """Where it writes."""
+        return sys.stderr
+
+
+class _File(RotatingFileHandler):
+    """A bounded file that this user alone can read. Where the disk fails, that is said once, and the work goes on."""
+
+    _failed = False
+
+    @override
+    def _open(self) -> Any:
+        handle = os.open(self.baseFilename, os.O_CREAT | os.O_WRONLY | os.O_APPEND, _PRIVATE)
+        return os.fdopen(handle, self.mode, encoding=self.encoding, errors=self.errors)
+
+    @override
+    def doRollover(self) -> None:
+        try:
+            super().doRollover()
+        except OSError:
+            # Windows renames no file that another process has open: the next record tries again.
+            if self.stream is None:
+                self.stream = self._open()
+
+    @override
+    def handleError(self, record: logging.LogRecord) -> None:
+        error = sys.exception()
+        if not isinstance(error, OSError):
+            super().handleError(record)
+        elif not self._failed:
+            self._failed = True
+            sys.stderr.write(
+                f"energydash: the log cannot be written: {error.strerror or error}\n"
+            )
 
 
 def _is_not_a_late_answer(record: logging.LogRecord) -> bool:
     return not str(record.msg).startswith("Unexpected message ID")
+
+
+def secrets_in(environment: Mapping[str, str]) -> set[str]:
+    """Give the values that must not be shown: those of variables that are named like a secret, and each part of such a list."""
+    values = [value for name, value in environment.items() if _SECRET_NAME.search(name)]
+    words = {word for value in values for word in (value, *re.split(r"[\s:]+", value))}
+    return {word for word in words if len(word) >= _SECRET_LENGTH}
 
 
 def set_up(command: str, *, level: str = "INFO", folder: Path = Path("logs")) -> None:
@@ -35,9 +128,10 @@ def set_up(command: str, *, level: str = "INFO", folder: Path = Path("logs")) ->
         root.removeHandler(old)
         old.close()
     root.setLevel(level.upper())
-    screen = logging.StreamHandler()
+    secrets = secrets_in(os.environ)
+    screen = _Screen()
     screen.setLevel(max(logging.WARNING, root.level))
-    screen.setFormatter(_OneLineFormatter("%(levelname)s %(message)s"))
+    screen.setFormatter(_Formatter("%(levelname)s %(message)s", secrets))
     root.addHandler(screen)
     for noisy in ("httpx", "httpcore", "mqtt", "bokeh", "tornado.access"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
@@ -45,14 +139,16 @@ def set_up(command: str, *, level: str = "INFO", folder: Path = Path("logs")) ->
     logging.getLogger("mqtt").addFilter(_is_not_a_late_answer)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        file = RotatingFileHandler(
+        file = _File(
             folder / f"{command}.log",
             maxBytes=_FILE_BYTES,
             backupCount=_FILES_KEPT,
             encoding="utf-8",
+            errors="backslashreplace",
         )
     except OSError as exc:
         logging.getLogger(__name__).warning("no log file in %s: %s", folder, exc)
         return
-    file.setFormatter(_OneLineFormatter(_FORMAT))
+    as_json = os.environ.get(FORMAT) == "json"
+    file.setFormatter((_JsonFormatter if as_json else _Formatter)(_FORMAT, secrets))
     root.addHandler(file)

@@ -1,5 +1,6 @@
 """The options that commands share, and how their texts are read."""
 
+import os
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 import typer
 
-from energydash import config, nem
+from energydash import config, log, nem
 from energydash.address import Access, reached
 from energydash.errors import ConfigError
 
@@ -29,6 +30,13 @@ class TableFormat(StrEnum):
     parquet = "parquet"
 
 
+class LogFormatName(StrEnum):
+    """How a line of the log is written."""
+
+    text = "text"
+    json = "json"
+
+
 def option(flag: str, text: str, env: str | None = None, *, also: str = "", **more: Any) -> Any:
     """Give an option whose environment variable is ENERGYDASH_<OPTION>, unless it has its own; `also` is its name elsewhere."""
     name = flag.split("/", maxsplit=1)[0].removeprefix("--").replace("-", "_").upper()
@@ -36,8 +44,18 @@ def option(flag: str, text: str, env: str | None = None, *, also: str = "", **mo
     return typer.Option(*flags, help=text, envvar=env or f"ENERGYDASH_{name}", **more)
 
 
+def _remember_log_format(chosen: LogFormatName) -> LogFormatName:
+    """Let the environment say it too: the parts of `up` inherit that."""
+    os.environ[log.FORMAT] = chosen.value
+    return chosen
+
+
 DataDir = Annotated[Path, option("--data-dir", "Folder that holds the data.")]
 LogLevel = Annotated[str, option("--log-level", "DEBUG, INFO, WARNING or ERROR.")]
+LogFormat = Annotated[
+    LogFormatName,
+    option("--log-format", "Lines of the log: text or json.", callback=_remember_log_format),
+]
 Quiet = Annotated[bool, option("--quiet", "Show no progress.")]
 Json = Annotated[bool, option("--json", "Print the result as JSON on stdout.")]
 Debug = Annotated[bool, option("--debug", "Show the traceback of an error.")]
@@ -152,6 +170,10 @@ Retries = Annotated[
 ]
 Every = Annotated[
     float, option("--every", "Seconds between the rounds of --follow, at least.", min=1)
+]
+KeepDays = Annotated[
+    float | None,
+    option("--keep-days", "Days that --follow keeps; what is older goes.", min=1),
 ]
 DryRun = Annotated[bool, option("--dry-run", "Say what would be asked for, and stop there.")]
 Restart = Annotated[

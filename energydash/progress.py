@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from energydash.plain import plain
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -49,7 +51,7 @@ def _bar(label: str, console: "Console") -> Iterator[Progress]:
         task = bar.add_task("", total=None, label=label)
 
         def show(done: int, total: int | None, text: str) -> None:
-            bar.update(task, completed=done, total=total, description=text)
+            bar.update(task, completed=done, total=total, description=plain(text))
 
         yield show
 
@@ -64,6 +66,6 @@ def _lines(label: str, console: "Console") -> Progress:
             return
         last = moment
         of = f"/{total}" if total is not None else ""
-        console.print(f"{label}: {done}{of} {text}", markup=False, highlight=False)
+        console.print(f"{label}: {done}{of} {plain(text)}", markup=False, highlight=False)
 
     return show

@@ -20,8 +20,10 @@ def env_names(option) -> list[str]:
     return [envvar] if isinstance(envvar, str) else list(envvar or ())
 
 
-def test_there_are_the_six_commands():
-    assert list(COMMANDS) == ["fetch", "convert", "publish", "serve", "ui", "up"]
+def test_there_are_the_six_commands_and_three_to_operate_them():
+    assert list(COMMANDS) == [
+        "fetch", "convert", "publish", "serve", "ui", "up", "doctor", "status", "down",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -17,6 +17,7 @@ SHARED = {
     "errors",
     "secret",
     "address",
+    "plain",
     "nem",
     "schema",
     "config",
@@ -29,16 +30,20 @@ STAGES = ("sources", "files", "fetch", "convert", "stream", "server")
 # and the supervisor start all of them.
 EDGES = {
     "ui": {"files"},
-    "up": set(),
+    "supervise": {"files"},
+    "up": {"supervise"},
+    "doctor": {"supervise", "files", "sources"},
     "options": set(),
     "console": set(),
     "cli_publish": {"stream", "options", "console"},
-    "cli": {*STAGES, "ui", "up", "options", "console", "cli_publish"},
+    "cli_up": {"sources", "up", "supervise", "doctor", "options", "console"},
+    "cli": {*STAGES, "ui", "options", "console", "cli_publish", "cli_up"},
 }
 HOMES = {
     "httpx": {"sources"},
     "openelectricity": {"sources"},
     "polars": {"files", "convert"},
+    "paho": {"stream", "doctor"},
     "aiomqtt": {"stream"},
     "iotcore": {"stream"},
     "litestar": {"server"},
@@ -47,7 +52,8 @@ HOMES = {
     "panel": {"ui"},
     "bokeh": {"ui"},
     "holoviews": {"ui"},
-    "typer": {"cli", "options", "console"},
+    "typer": {"cli", "cli_up", "options", "console"},
+    "psutil": {"supervise", "doctor"},
 }
 
 

@@ -20,7 +20,7 @@ from energydash.convert.state import DayState, Input, State
 from energydash.convert.sweep import MadeDay, Sweep
 from energydash.convert.tables import DayTables, Written
 from energydash.errors import FileError
-from energydash.files import manifest, raw
+from energydash.files import manifest, raw, version
 from energydash.files.clock import day_name, moment_of
 from energydash.files.folder import DataFolder, read
 from energydash.files.roster import Roster, roster
@@ -75,6 +75,7 @@ def _convert(
     settings: ConvertSettings, progress: Progress, *, thorough: bool
 ) -> ConvertSummary:
     source = DataFolder(settings.input_dir)
+    version.check(source)
     catalogue = raw.load_facilities(source)
     rows = roster(catalogue)
     # Decoding keeps one core busy; the other may meanwhile do what is small, and digest what is decoded.

@@ -16,6 +16,7 @@ from energydash.files import market, raw, stations, tables
 from energydash.files.clock import DAY_US, SECOND_US, day_name, zone_name
 from energydash.files.daily import parquet_bytes
 from energydash.files.folder import DataFolder, read
+from energydash.files.formulas import guarded
 
 
 class SmallTables:
@@ -59,6 +60,8 @@ class SmallTables:
     def _put(self, name: str, table: pl.DataFrame) -> None:
         if self._as_text:
             buffer = io.BytesIO()
+            if "name" in table.columns:
+                table = table.with_columns(guarded("name"))
             table.write_csv(buffer)
             put(self._folder / f"{name}.csv", buffer.getvalue())
         else:

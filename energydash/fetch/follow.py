@@ -11,7 +11,7 @@ import msgspec
 
 from energydash import nem, schema
 from energydash.config import FetchSettings
-from energydash.errors import ConfigError, QuotaError, SourceError
+from energydash.errors import ConfigError, FileError, QuotaError, SourceError
 from energydash.fetch import cadence as pace
 from energydash.fetch import entries, job
 from energydash.fetch.asking import Asker, Sleep, groups_of, manner_of, question
@@ -192,6 +192,7 @@ class Follower:
             logger.warning("a round failed, the next may work: %s", exc)
             return _SOON if self._source.whole else self._until_next(self.cadence)
         self._resting = False
+        await self._tidy()
         if pause is None:
             pause = self._until_next(self.cadence)
         at = (self._clock() + pause).astimezone(nem.network_zone(self._settings.network))
@@ -202,6 +203,20 @@ class Follower:
         logger.info("%s", brought)
         self._progress(self._rounds, None, f"{brought}; next at {at:%H:%M}")
         return pause
+
+    async def _tidy(self) -> None:
+        """Keep the folder small; a disk that fails must not end the following: the next round tries again."""
+        keep = self._settings.keep_days
+        now = self._clock().astimezone(nem.network_zone(self._settings.network))
+        try:
+            done = await asyncio.to_thread(
+                self._growing.tidy, now, None if keep is None else timedelta(days=keep)
+            )
+        except FileError as exc:
+            logger.warning("the folder cannot be tidied: %s", exc)
+        else:
+            if done:
+                logger.info("merged small answers into one a day")
 
     def _rest(self, why: str) -> timedelta:
         now = self._clock()

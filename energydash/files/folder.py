@@ -58,13 +58,15 @@ def unreadable(path: Path, exc: OSError, advice: str) -> FileError:
     return FileError(f"{path} cannot be read: {exc.strerror or exc}: check its permissions")
 
 
-def write(path: Path, content: bytes) -> None:
+def write(path: Path, content: bytes, *, mode: int = 0o666) -> None:
     """Replace a file as a whole: a reader or a kill finds the old content or the new.
+
+    `mode` is who may read it, less what the user's umask takes away.
 
     Raises:
         FileError: it cannot be written.
     """
-    write_with(path, lambda temporary: _dump(temporary, content))
+    write_with(path, lambda temporary: _dump(temporary, content, mode))
 
 
 def write_with(path: Path, writer: Callable[[Path], None]) -> None:
@@ -88,8 +90,9 @@ def write_with(path: Path, writer: Callable[[Path], None]) -> None:
         ) from exc
 
 
-def _dump(path: Path, content: bytes) -> None:
-    with path.open("xb") as file:
+def _dump(path: Path, content: bytes, mode: int) -> None:
+    new = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0)
+    with os.fdopen(os.open(path, new, mode), "wb") as file:
         file.write(content)
 
 

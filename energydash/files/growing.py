@@ -1,17 +1,20 @@
 """A fetched folder that grows: answers are added beside those that are there, and a reader takes the later value."""
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 
 import msgspec
 
 from energydash import schema
 from energydash.errors import FileError
-from energydash.files import manifest, raw
+from energydash.files import compaction, manifest, raw
 from energydash.files.folder import DataFolder, batch_name, read, write, write_with
 from energydash.files.known import Known
 
 _ADVICE = "run `energydash fetch` first"
+
+MANY_FILES = 300
+"""So many answers that touch the same days are merged."""
 
 
 class Growing:
@@ -106,6 +109,44 @@ class Growing:
         if provenance is None:
             raise FileError(f"{self._folder.source} is not there: {_ADVICE}")
         return provenance
+
+    def tidy(self, now: datetime, keep: timedelta | None) -> bool:
+        """Merge small answers into one a day where there are many, let go what is older than `keep`; say whether anything was done.
+
+        Days are those of `now`'s zone, and the oldest is kept whole.
+        """
+        oldest = None if keep is None else (now - keep).toordinal()
+        inventory = compaction.Inventory(self._folder, self._entries, now)
+        many = len(inventory.scattered) >= MANY_FILES
+        # A file that no manifest knows may hold any day: then there is no telling what can go.
+        if not inventory.is_known or not (many or inventory.older_than(oldest)):
+            return False
+        self._entries = compaction.merge(
+            self._folder, self._entries, inventory, self._number + 1, oldest, now
+        )
+        self._number += len(inventory.days)
+        self._tidy_market(now, oldest)
+        manifest.replace(self._folder.manifest, self._entries.values())
+        return True
+
+    def _tidy_market(self, now: datetime, oldest: int | None) -> None:
+        market = self._folder.market
+        answer = compaction.merged([raw.load_market(self._folder)], oldest or 0, None, now)
+        content = schema.encode(answer)
+        write(market, content)
+        labels = [point[0] for metric in answer.data for each in metric.results for point in each.data]  # fmt: skip
+        if (entry := self._entries.get(market.name)) is not None:
+            left = msgspec.structs.replace(
+                entry, points=len(labels), first=min(labels, default=None)
+            )
+            self._entries[market.name] = _filled(left, market.name, content)
+        if oldest is None:
+            return
+        provenance = self._provenance()
+        first = datetime.combine(datetime.fromordinal(oldest), time(), now.tzinfo)
+        if provenance.start < first:
+            cut = msgspec.structs.replace(provenance, start=first)
+            write(self._folder.source, schema.encode(cut))
 
     def settle(self) -> None:
         """Make the joined file of all units' answers anew, and the manifest without lines that later ones replace."""

@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 
 from energydash import schema
 from energydash.errors import FileError
-from energydash.files import manifest
+from energydash.files import manifest, version
 from energydash.files.folder import DataFolder, read, write, write_with
 from energydash.files.raw import join, load_provenance
 
@@ -54,7 +54,7 @@ def claimed(folder: DataFolder) -> Iterator[None]:
     """Keep every other fetch away from the folder for as long as the block runs; a kill lets go.
 
     Raises:
-        FileError: another fetch is at work, or the folder cannot be written.
+        FileError: another fetch is at work, the folder cannot be written, or is of a newer version than ours.
     """
     lock = FileLock(folder.root / _LOCK)
     try:
@@ -67,6 +67,7 @@ def claimed(folder: DataFolder) -> Iterator[None]:
     except OSError as exc:
         raise _unwritable(folder.root, exc) from exc
     try:
+        version.migrate(folder)
         yield
     finally:
         lock.release()

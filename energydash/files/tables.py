@@ -12,6 +12,7 @@ import polars as pl
 from energydash import schema
 from energydash.errors import FileError
 from energydash.files.folder import read
+from energydash.files.formulas import unguarded
 
 FACILITIES = "facilities"
 UNITS = "facility_units"
@@ -249,7 +250,8 @@ def _sibling(folder: Path, name: str) -> pl.DataFrame:
         raise FileError(f"{folder / name}.csv is not there: {_ADVICE}")
     if path.suffix == ".parquet":
         return pl.read_parquet(path)
-    return pl.read_csv(path, infer_schema=False)
+    table = pl.read_csv(path, infer_schema=False)
+    return table.with_columns(unguarded("name")) if "name" in table.columns else table
 
 
 def _units(rows: pl.DataFrame | None) -> tuple[schema.UnitInfo, ...]:

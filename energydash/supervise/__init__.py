@@ -1,0 +1,1 @@
+"""Supervision: what runs where, each part's life, how all of it is seen and ended from elsewhere."""

@@ -1,0 +1,93 @@
+"""Keeping the tables ahead of the clock: the simulated grid is fetched again and again, the real one followed."""
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from energydash.errors import EnergydashError
+from energydash.supervise import plan as plans
+from energydash.supervise.part import Part
+from energydash.supervise.plan import Plan
+
+logger = logging.getLogger(__name__)
+
+_LOOK_EVERY_S = 0.5
+# The part of the folder that each round of a follow appends to.
+_MANIFEST = "manifest.jsonl"
+
+
+class Feed:
+    """The parts that fill the tables; `ready` is set when there are some."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self.ready = asyncio.Event()
+        self.fetch = Part("fetch", lambda: plans.fetch_arguments(plan))
+        self.convert = Part("convert", lambda: plans.convert_arguments(plan))
+        self.follow = Part("follow", lambda: plans.follow_arguments(plan), tireless=True)
+
+    @property
+    def parts(self) -> list[Part]:
+        """Those that this plan has, in the order of the data's way."""
+        if self._plan.recording:
+            return [self.convert] if self._plan.recording.raw else []
+        return [self.fetch, self.convert] if self._plan.simulated else [self.fetch, self.follow, self.convert]  # fmt: skip
+
+    async def run(self) -> None:
+        """Make the first tables, then go on until cancelled.
+
+        Raises:
+            EnergydashError: the first tables cannot be made; later failures are said, and tried again.
+        """
+        plan = self._plan
+        if plan.recording:
+            if plan.recording.raw:
+                await self.convert.or_fail()
+            self.ready.set()
+            return
+        await self.fetch.or_fail()
+        await self.convert.or_fail()
+        self.ready.set()
+        if plan.simulated:
+            await self._again(plans.DEMO_AHEAD.total_seconds() / 2 / plan.clock.speed)
+            return
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.follow.for_ever(), name="follow")
+            group.create_task(self._convert_changes(), name="convert")
+
+    async def _again(self, pause_s: float) -> None:
+        while True:
+            await asyncio.sleep(pause_s)
+            with _forgiven():
+                await self.fetch.or_fail()
+                await self.convert.or_fail()
+
+    async def _convert_changes(self) -> None:
+        """Convert whenever a round has left something new, and again where that failed."""
+        manifest = self._plan.folder / _MANIFEST
+        seen = _changed(manifest)
+        while True:
+            await asyncio.sleep(_LOOK_EVERY_S)
+            newest = _changed(manifest)
+            if newest == seen:
+                continue
+            with _forgiven():
+                await self.convert.or_fail()
+                seen = newest
+
+
+def _changed(path: Path) -> int | None:
+    with suppress(OSError):
+        return path.stat().st_mtime_ns
+    return None
+
+
+@contextmanager
+def _forgiven() -> Iterator[None]:
+    """Let a round fail: the page says how old its values are."""
+    try:
+        yield
+    except EnergydashError as exc:
+        logger.warning("the feed failed, the next round may work: %s", exc)

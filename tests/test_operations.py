@@ -1,0 +1,199 @@
+"""Running `up` for long, as its user does: in the background, on a terminal, on a full disk, from a recording."""
+
+import json
+import os
+import re
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+
+import psutil
+import pytest
+from processes import (
+    Up,
+    clean_environment,
+    descendants,
+    energydash,
+    free_port,
+    interrupt,
+    running,
+    wait_until,
+)
+
+needs_linux = pytest.mark.skipif(not hasattr(psutil.Process, "rlimit"), reason="only Linux sets another process's limits")  # fmt: skip
+
+
+def free_base():
+    """Three ports in a row."""
+    from energydash.supervise.ports import is_free  # noqa: PLC0415
+
+    return next(base for base in iter(free_port, 0) if base < 65000 and all(map(is_free, range(base, base + 3))))  # fmt: skip
+
+
+def health(base):
+    with urllib.request.urlopen(f"http://127.0.0.1:{base + 1}/health", timeout=5) as answer:
+        return json.loads(answer.read())
+
+
+def contents(folder):
+    """What was fetched; the stations' sums are what any conversion puts beside it."""
+    found = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+    return {path: when for path, when in found.items() if path.name != "facility_metrics.json"}
+
+
+def status(folder):
+    done = energydash("status", "--json", cwd=folder)
+    return json.loads(done.stdout) if done.stdout else None
+
+
+@pytest.fixture(scope="module")
+def detached(tmp_path_factory):
+    """An `up` in the background whose simulated grid runs 20 minutes a second; the last test to use it ends it."""
+    tmp_path = tmp_path_factory.mktemp("detached")
+    base = free_base()
+    arguments = ("up", "--detach", "--source", "demo", "--speed", "1200", "--port-base", str(base), "--no-open")  # fmt: skip
+    done = energydash(*arguments, cwd=tmp_path)
+    try:
+        assert done.returncode == 0, done.stderr
+        yield tmp_path, base, done
+    finally:
+        energydash("down", "--quiet", cwd=tmp_path)
+
+
+@needs_linux
+def test_on_a_full_disk_it_streams_on_says_so_and_recovers_by_itself(detached):
+    """A limit on the size of files stands for a disk that is full: each new fetch fails where it writes."""
+    folder, base, _ = detached
+    supervisor = psutil.Process(status(folder)["pid"])
+    unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+    supervisor.rlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
+    try:
+        failing = wait_until(
+            lambda: [p for p in status(folder)["parts"] if p["state"] == "failed"], 60, "the feed fails"
+        )  # fmt: skip
+        before = health(base)["event_time"]
+        wait_until(lambda: health(base)["event_time"] > before, 40, "it streams on")
+    finally:
+        supervisor.rlimit(resource.RLIMIT_FSIZE, unlimited)
+    restarts = {part["name"]: part["restarts"] for part in status(folder)["parts"]}
+
+    wait_until(lambda: status(folder)["ready"], 60, "the feed works again")
+    assert "cannot be written" in failing[0]["last_error"]
+    assert "check the folder and the space left" in failing[0]["last_error"]
+    # Who streams has not even noticed.
+    assert {name: restarts[name] for name in ("broker", "publish", "serve", "ui")} == dict.fromkeys(("broker", "publish", "serve", "ui"), 0)  # fmt: skip
+    assert not [path for path in (folder / "data").rglob("*") if ".tmp" in path.name]
+
+
+def test_in_the_background_it_is_seen_holds_its_folder_and_is_ended_with_all_its_parts(
+    detached,
+):
+    folder, base, started = detached
+    assert f"http://127.0.0.1:{base}" in started.stdout
+
+    now = wait_until(lambda: (found := status(folder)) and found["ready"] and found, 30, "all of it is ready")  # fmt: skip
+    shown = energydash("status", cwd=folder)
+    second = energydash("up", "--detach", "--port-base", str(free_base()), cwd=folder)
+    family = [psutil.Process(now["pid"]), *descendants(now["pid"])]
+    began = time.monotonic()
+    ended = energydash("down", cwd=folder)
+    took_s = time.monotonic() - began
+
+    assert {part["name"]: part["state"] for part in now["parts"]}.items() >= {
+        "broker": "ready", "publish": "ready", "serve": "ready", "ui": "ready",
+    }.items()  # fmt: skip
+    assert all(word in shown.stdout for word in ("fetch", "serve", str(base + 2)))
+    assert second.returncode == 1
+    assert "another `energydash up` runs" in second.stderr
+    assert len(second.stderr.splitlines()) == 2
+    assert (ended.returncode, ended.stderr) == (0, "ended\n")
+    assert took_s < 15
+    assert not [each for each in family if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]  # fmt: skip
+    assert not (folder / "data/live/up.json").exists()
+    gone = energydash("status", cwd=folder)
+    assert gone.returncode == 1
+    assert "up --detach" in gone.stderr
+    assert energydash("down", cwd=folder).returncode == 0
+
+
+def test_after_a_kill_down_finds_nobody_and_touches_nobody(tmp_path):
+    ports = ("--port-base", str(free_base()), "--source", "demo", "--no-open", "--no-ui")
+    with running("up", *ports, cwd=tmp_path) as process:
+        file = tmp_path / "data/live/up.json"
+        wait_until(
+            lambda: file.exists() and json.loads(file.read_bytes()).get("parts"), 20, "it is noted"
+        )  # fmt: skip
+        family = descendants(process.pid)
+        process.kill()
+        process.wait()
+
+        assert energydash("status", cwd=tmp_path).returncode == 1
+        assert energydash("down", cwd=tmp_path).returncode == 0
+
+    assert psutil.wait_procs(family, timeout=10)[1] == []
+    assert not file.exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a pseudo-terminal")
+def test_on_a_terminal_the_parts_are_a_live_table_and_two_ctrl_c_end_it_at_once(tmp_path):
+    main, side = os.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "energydash", "up", "--source", "demo", "--no-open", "--port-base", str(free_base())],
+        cwd=tmp_path, env=clean_environment(TERM="xterm-256color", COLUMNS="130", LINES="40"),
+        stdin=side, stdout=side, stderr=side,
+    )  # fmt: skip
+    os.close(side)
+    os.set_blocking(main, False)
+    shown = bytearray()
+
+    def reads(*words):
+        try:
+            shown.extend(os.read(main, 65536))
+        except (BlockingIOError, OSError):
+            return False
+        return all(word in shown for word in words)
+
+    try:
+        wait_until(lambda: reads(b"uptime", b"restarts", b"serve", b"ready"), 60, "the table is there")  # fmt: skip
+        deaf = Up(process, "").part("serve")
+        family = descendants(process.pid)
+        # Stopped, it does not end when it is asked to.
+        deaf.suspend()
+        process.send_signal(signal.SIGINT)
+        wait_until(lambda: reads(b"Ctrl-C again kills"), 3, "it says that it stops")
+        process.send_signal(signal.SIGINT)
+        began = time.monotonic()
+        code = process.wait(timeout=5)
+    finally:
+        process.kill()
+        process.wait()
+        os.close(main)
+
+    assert code in {130, -2}
+    assert time.monotonic() - began < 2.5
+    assert psutil.wait_procs(family, timeout=2)[1] == []
+    assert b"\x1b[?25l" in shown
+
+
+def test_a_recording_is_replayed_without_a_page_and_stays_as_it_was(tmp_path):
+    taken = ("--start", "2026-03-01T00:00", "--end", "2026-03-01T06:00", "--source", "demo")
+    assert energydash("fetch", "--quiet", *taken, cwd=tmp_path).returncode == 0
+    shutil.move(tmp_path / "data", tmp_path / "recording")
+    before = contents(tmp_path / "recording")
+    base = free_base()
+    arguments = ("--replay", "recording", "--no-ui", "--speed", "600", "--port-base", str(base))
+    with running("up", *arguments, cwd=tmp_path) as process:
+        said = tmp_path / "stderr.txt"
+        wait_until(lambda: "the recording is at" in said.read_text(), 40, "it says where it is")
+        first = health(base)["event_time"]
+        wait_until(lambda: health(base)["event_time"] > first, 20, "it moves on")
+        names = [part["name"] for part in status(tmp_path)["parts"]]
+        assert interrupt(process, 5) == 130
+
+    assert re.match(r"2026-03-01T0[2345]", first)
+    assert names == ["convert", "broker", "publish", "serve"]
+    assert contents(tmp_path / "recording") == before
