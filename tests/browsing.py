@@ -36,6 +36,33 @@ READ = """
     column: (id, name, having = name) => [...column(source(id, having), name)],
     selected: (id, name) => [...source(id, name).selected.indices],
     ranges: (id) => [...range(figure(id).x_range), ...range(figure(id).y_range)],
+    // Elements live in shadow trees: this finds one wherever it is.
+    deep: (id) => {
+      const look = (root) => root.querySelector(`[data-testid="${id}"]`)
+        ?? [...root.querySelectorAll("*")].filter((e) => e.shadowRoot).map((e) => look(e.shadowRoot)).find(Boolean)
+      return look(document)
+    },
+    text: (id) => grid.deep(id)?.innerText ?? "",
+    value: (id) => grid.deep(id)?.value,
+    pressed: (id) => grid.deep(id)?.getAttribute("aria-pressed"),
+    active: () => { let at = document.activeElement; while (at?.shadowRoot?.activeElement) at = at.shadowRoot.activeElement; return at },
+    focused: () => grid.active()?.dataset.testid,
+    focusedRow: () => grid.active()?.dataset.code,
+    view: (id) => Bokeh.index.find_one(figure(id)),
+    // Where the page says that a chart is, in the chart's own milliseconds.
+    moment: (id) => figure(id).center.find((r) => r.type === "Span" && r.visible)?.location,
+    // A point at which several circles lie.
+    crowd: () => {
+      const [x, y, size] = ["x", "y", "size"].map((name) => grid.column("map", name, "size"))
+      const view = grid.view("map")
+      const [left, top] = [view.frame.x_scale, view.frame.y_scale]
+      const places = x.map((_, i) => [left.compute(x[i]), top.compute(y[i]), size[i] / 2])
+      const hits = places.map(([a, b]) => places.filter(([c, d, r]) => Math.hypot(a - c, b - d) < r - 1).length)
+      const i = hits.indexOf(Math.max(...hits))
+      const box = view.el.getBoundingClientRect()
+      return [box.left + places[i][0], box.top + places[i][1]]
+    },
+    wheel: (id) => figure(id).toolbar.active_scroll,
     models: () => [...Bokeh.documents[0].all_models].length,
     marker: (least) => {
       const [x, y, size] = ["x", "y", "size"].map((name) => grid.column("map", name, "size"))

@@ -9,10 +9,14 @@ from hypothesis import strategies as st
 from test_store import at, begin, charts, facility, values
 
 from energydash import nem, schema
-from energydash.ui import explore, geography, numbers, series
+from energydash.ui import explore, geography, marks, numbers, series
 from energydash.ui import map as grid_map
+from energydash.ui.address import Look
 from energydash.ui.charts import Charts
-from energydash.ui.store import Reading, Row, Store
+from energydash.ui.past import Reading
+from energydash.ui.selection import Choice, Selection
+from energydash.ui.session import Session
+from energydash.ui.store import Row, Store
 from energydash.ui.theme import PALETTES
 
 LIGHT = PALETTES["light"]
@@ -86,20 +90,31 @@ def test_wall_time_is_nem_time_whatever_the_offset_of_the_moment():
     assert series.wall_ms(NOW) / 3_600_000 % 24 == 12
 
 
-@given(st.floats(40, 3000), st.floats(40, 3000))
-def test_a_circles_area_is_its_power(one, other):
-    ratio = (grid_map.radius_px(one) / grid_map.radius_px(other)) ** 2
+@pytest.mark.parametrize("metric", marks.METRICS.values(), ids=marks.METRICS)
+@given(one=st.floats(0.1, 1), other=st.floats(0.1, 1))
+def test_a_circles_area_is_its_metric(metric, one, other):
+    ratio = (metric.radius_px(one * metric.full) / metric.radius_px(other * metric.full)) ** 2
 
     assert ratio == pytest.approx(one / other)
 
 
-def look(power, **more):
-    reading = Reading(NOW, power, None, 1)
-    return grid_map.mark(facility("A"), reading, LIGHT, in_scope=True, **more)
+def look(power, emissions=None, **more):
+    reading = Reading(NOW, power, emissions)
+    return marks.mark(facility("A"), reading, LIGHT, in_scope=True, **more)
+
+
+def test_a_circle_shows_the_metric_that_is_asked_for():
+    full = marks.METRICS
+
+    assert look(50.0, 10.0).size == 2 * full["power"].radius_px(50.0)
+    assert look(50.0, 10.0, metric="emissions").size == 2 * full["emissions"].radius_px(10.0)
+    assert look(50.0, 10.0, metric="factor").size == 2 * full["factor"].radius_px(0.5)
+    assert look(50.0, 10.0, metric="capacity").size == 2 * full["capacity"].radius_px(100.0)
+    assert look(50.0, metric="emissions").color == LIGHT.no_data
 
 
 def test_zero_is_hollow_a_load_is_a_ring_and_no_value_is_grey():
-    silent = grid_map.mark(facility("A"), None, LIGHT, in_scope=True)
+    silent = marks.mark(facility("A"), None, LIGHT, in_scope=True)
 
     assert look(50.0).fill_alpha > 0.5
     assert look(0.0).fill_alpha == 0
@@ -107,7 +122,6 @@ def test_zero_is_hollow_a_load_is_a_ring_and_no_value_is_grey():
     assert 0 < look(-50.0).fill_alpha < look(50.0).fill_alpha
     assert "taken" in look(-50.0).shown
     assert (silent.color, silent.shown) == (LIGHT.no_data, "no data")
-    assert look(None).shown == "no data"
 
 
 def test_a_value_of_an_earlier_interval_says_when():
@@ -116,14 +130,22 @@ def test_a_value_of_an_earlier_interval_says_when():
 
 
 def test_a_station_outside_the_chosen_region_is_faint_but_there():
-    faint = grid_map.mark(facility("A"), Reading(NOW, 50.0, None, 1), LIGHT, in_scope=False)
+    faint = marks.mark(facility("A"), Reading(NOW, 50.0, None), LIGHT, in_scope=False)
 
-    assert 0 < faint.fill_alpha < 0.2
+    assert 0 < faint.fill_alpha < marks.FAINT
 
 
-def test_the_legend_of_sizes_is_drawn_by_the_function_that_draws_the_map():
-    for mw in (100.0, 500.0, 2500.0):
-        assert f'r="{grid_map.radius_px(mw):.1f}"' in grid_map.legend()
+@pytest.mark.parametrize("metric", marks.METRICS)
+def test_the_legend_of_sizes_is_drawn_by_the_function_that_draws_the_map(metric):
+    measure = marks.METRICS[metric]
+    for value in measure.key:
+        assert f'r="{measure.radius_px(value):.1f}"' in marks.legend(metric)
+        assert measure.text(value) in marks.legend(metric)
+
+
+def test_the_legend_counts_what_has_no_place_on_the_map():
+    assert "3 without coordinates" in marks.legend("power", 3)
+    assert "coordinates" not in marks.legend("power", 0)
 
 
 def test_an_update_patches_the_map_and_a_silent_station_turns_grey():
@@ -132,17 +154,55 @@ def test_an_update_patches_the_map_and_a_silent_station_turns_grey():
     store.apply(schema.FacilityUpdate(seq=1, values=values(("A", 0, 1.0), ("B", 0, 400.0))))
     store.apply(charts([at(0)]))
     drawn = grid_map.Map(LIGHT)
-    drawn.show(store, None)
+    drawn.show(store)
+    drawn.draw(store.instant(at(0)), {"A", "B"})
     place = drawn.source.data["code"].index
     columns = drawn.source.data
+    assert drawn.source.data["shown"][place("B")] == f"400{numbers.THIN}MW"
 
     store.apply(schema.FacilityUpdate(seq=2, values=values(("A", 8, 100.0))))
     store.apply(charts([at(8)]))
-    drawn.refresh(store, store.readings)
+    drawn.draw(store.instant(at(8)), {"A", "B"})
 
     assert drawn.source.data is columns
-    assert drawn.source.data["size"][place("A")] == 2 * grid_map.radius_px(100.0)
+    assert drawn.source.data["size"][place("A")] == 2 * marks.METRICS["power"].radius_px(100.0)
     assert drawn.source.data["shown"][place("B")] == "no data"
+
+
+@pytest.mark.parametrize("mode", ["light", "dark"])
+def test_who_comes_second_sees_what_the_first_one_sees_and_a_choice_is_ones_own(mode):
+    store = Store()
+    begin(store, "A", "B")
+    store.apply(schema.FacilityUpdate(seq=1, values=values(("A", 0, 10.0), ("B", 0, 400.0))))
+    store.apply(charts([at(0)]))
+    first, second = (Session(store, Look(), mode) for _ in range(2))
+    looks = [dict(each._map.source.data) for each in (first, second)]
+    assert looks[0] == looks[1]
+    assert all(len(column) == 2 for column in looks[1].values())
+
+    first._heard({"do": "region", "region": "TAS1"})
+    first._heard({"do": "metric", "metric": "capacity"})
+    first._heard({"do": "no such thing"})
+    assert dict(second._map.source.data) == looks[1]
+    third = Session(store, Look(selection=Selection(text="b"), metric="capacity"), mode)
+    assert min(third._map.source.data["fill_alpha"]) < marks.FAINT
+    assert dict(second._map.source.data) == looks[1]
+
+
+def test_a_session_that_opens_before_anything_has_come_fills_up():
+    store = Store()
+    early = Session(store, Look(facility="A", tab="table"), None)
+    assert early._map.source.data["code"] == []
+
+    begin(store, "A", "B")
+    store.apply(schema.FacilityUpdate(seq=1, values=values(("A", 0, 10.0), ("B", 0, 400.0))))
+    store.apply(charts([at(0)]))
+    early.pull()
+
+    assert len(early._map.source.data["code"]) == 2
+    assert early._panes.detail.card["code"] == "A"
+    assert set(early._panes.table.cells) == {"A", "B"}
+    assert early._panes.cards.cards[0]["scope"] == nem.NETWORK
 
 
 def test_a_station_without_coordinates_is_not_drawn_somewhere():
@@ -154,22 +214,53 @@ def test_a_station_without_coordinates_is_not_drawn_somewhere():
         ),
     )  # fmt: skip
     drawn = grid_map.Map(LIGHT)
-    drawn.show(store, None)
+    drawn.show(store)
 
     assert drawn.source.data["code"] == ["A"]
+
+
+def test_one_click_opens_the_smallest_station_of_those_beneath_it():
+    store = Store()
+    begin(store, "A", "B", "C")
+    store.apply(
+        schema.FacilityUpdate(
+            seq=1, values=values(("A", 0, 900.0), ("B", 0, 9.0), ("C", 0, 1.0))
+        )
+    )
+    store.apply(charts([at(0)]))
+    drawn = grid_map.Map(LIGHT)
+    opened = []
+    drawn.on_open(lambda code, beneath: (opened.append((code, beneath)), drawn.choose(code)))
+    drawn.show(store)
+    drawn.draw(store.instant(at(0)), {"A", "B"})
+    place = drawn.source.data["code"].index
+
+    drawn.source.selected.indices = [place("A"), place("C"), place("B")]
+    assert opened == [("B", ["A"])]
+    assert drawn.source.selected.indices == [place("B")]
+
+    # A click beside all stations, or on one that is out of scope, changes nothing.
+    for elsewhere in ([], [place("C")]):
+        drawn.source.selected.indices = elsewhere
+        assert drawn.source.selected.indices == [place("B")]
+    assert len(opened) == 1
+
+
+def whole(store):
+    return Choice(store, Selection())
 
 
 def test_new_intervals_stream_and_changed_ones_are_patched():
     store = Store()
     store.apply(charts([at(0), at(1)], demand=10.0))
     drawn = Charts()
-    drawn.show(store, nem.NETWORK)
+    drawn.show(store, whole(store))
     source = drawn._stack.source
     columns = source.data
 
     store.apply(charts([at(1)], demand=11.0))
     store.apply(charts([at(2)], demand=12.0))
-    drawn.refresh(store, nem.NETWORK, [at(1), at(2)])
+    drawn.refresh(store, whole(store), [at(1), at(2)])
 
     assert source.data is columns
     assert list(source.data["demand"]) == [10.0, 11.0, 12.0]
@@ -180,9 +271,9 @@ def test_a_late_interval_before_the_first_one_redraws_in_order():
     store = Store()
     store.apply(charts([at(1), at(2)], demand=10.0))
     drawn = Charts()
-    drawn.show(store, nem.NETWORK)
+    drawn.show(store, whole(store))
     store.apply(charts([at(0)], demand=9.0))
-    drawn.refresh(store, nem.NETWORK, [at(0)])
+    drawn.refresh(store, whole(store), [at(0)])
 
     assert list(drawn._stack.source.data["demand"]) == [9.0, 10.0, 10.0]
 
@@ -193,10 +284,55 @@ def test_a_chart_holds_a_day():
     for start in range(0, 600, 50):
         times = [at(start + i) for i in range(50)]
         store.apply(charts(times, demand=1.0))
-        drawn.refresh(store, nem.NETWORK, times)
+        drawn.refresh(store, whole(store), times)
 
     assert len(drawn._stack.source.data["t"]) == 288
     assert drawn._stack.source.data["t"][-1] == series.wall_ms(at(599))
+
+
+def test_an_interval_that_nobody_reported_breaks_the_line():
+    store = Store()
+    store.apply(charts([at(0)], demand=1.0))
+    store.apply(
+        schema.ChartsUpdate(
+            seq=2,
+            times=(at(1),),
+            scopes=(schema.ScopeSeries(scope=nem.NETWORK, demand=(None,), price=(None,)),),
+        )
+    )
+    store.apply(charts([at(2)], demand=1.0))
+    drawn = Charts()
+    drawn.show(store, whole(store))
+    columns = drawn._stack.source.data
+
+    for name in ("demand", "wind_top", "zero"):
+        assert [math.isnan(value) for value in columns[name]] == [False, True, False]
+
+
+def test_the_interval_that_fills_up_is_shaded_and_a_past_one_is_marked():
+    store = Store()
+    store.apply(charts([at(0), at(1)], demand=1.0, reporting=9))
+    drawn = Charts()
+    drawn.mark(store, at(1), past=False)
+    assert not any(box.visible for box in drawn._unsettled)
+    assert not any(line.visible for line in drawn._moments)
+
+    store.apply(charts([at(2)], demand=None, reporting=1))
+    drawn.mark(store, at(0), past=True)
+
+    assert {box.left for box in drawn._unsettled if box.visible} == {series.wall_ms(at(1))}
+    assert {line.location for line in drawn._moments if line.visible} == {series.wall_ms(at(0))}
+
+
+def test_an_extreme_price_is_written_beside_its_place_and_an_ordinary_one_is_not():
+    rows = [Row(fuel={}, price=price) for price in (50.0, 17_500.0, -1_000.0)]
+    times = [at(0), at(1), at(2)]
+    ordinary = series.prices(times[:1], {"SA1": rows[:1]})
+    wild = series.prices(times, {"SA1": rows})
+
+    assert series.extremes(ordinary)["text"] == ["", ""]
+    assert series.extremes(wild)["text"] == ["SA $17,500 at 00:05", "SA \u2212$1,000 at 00:10"]
+    assert series.extremes(wild)["y"] == [series.bend(17_500.0), series.bend(-1_000.0)]
 
 
 @given(st.lists(st.one_of(st.none(), st.floats(-1000, 20000)), max_size=60))
@@ -229,9 +365,14 @@ def test_every_metric_can_be_explored_in_every_form(form):
         (numbers.dollars(-31.0), "\u2212$31.00"),
         (numbers.dollars(17500.0), "$17,500"),
         (numbers.share(0.4123), "41.2 %"),
+        (numbers.share(-0.36), "\u221236.0 %"),
         (numbers.intensity(0.524), "0.52 t/MWh"),
         (numbers.flow(-310.0), "exports 310 MW"),
-        (numbers.flow(0.4), "balanced, 0 MW"),
+        (numbers.flow(0.4), "balanced"),
+        (numbers.tonnes(145.2), "145 t"),
+        (numbers.tonnes(0.04), "0.0 t"),
+        (numbers.bare(numbers.megawatts(-310.0)), "\u2212310"),
+        (numbers.stamp(NOW), "Sun 01 Mar 12:00"),
         (numbers.flow(None), "–"),
     ],
 )

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from energydash import nem, schema
 from energydash.ui import freshness
+from energydash.ui.past import Past, Reading
 from energydash.ui.store import Stage, Store
 
 START = datetime(2026, 3, 1, tzinfo=nem.NEM_ZONE)
@@ -71,9 +72,19 @@ def test_a_session_hears_only_of_what_changed_since_it_last_looked():
     store.apply(schema.FacilityUpdate(seq=2, values=values(("B", 1, 3.0))))
     store.apply(charts([at(1)]))
 
-    assert store.changed(seen) == ["B"]
     assert store.times_changed(seen) == [at(1)]
-    assert store.changed(store.version) == []
+    assert store.times_changed(store.version) == []
+
+
+def test_who_sums_stations_up_hears_of_those_too():
+    store = Store()
+    begin(store, "A")
+    store.apply(charts([at(0), at(1)]))
+    seen = store.version
+    store.apply(schema.FacilityUpdate(seq=1, values=values(("A", 0, 1.0))))
+
+    assert store.times_changed(seen) == []
+    assert store.times_changed(seen, stations=True) == [at(0)]
 
 
 def test_a_late_older_value_does_not_replace_a_newer_one_but_a_correction_does():
@@ -81,22 +92,21 @@ def test_a_late_older_value_does_not_replace_a_newer_one_but_a_correction_does()
     begin(store, "A")
     store.apply(schema.FacilityUpdate(seq=1, values=values(("A", 5, 9.0))))
     store.apply(schema.FacilityUpdate(seq=2, values=values(("A", 4, 1.0))))
-    assert store.readings["A"].power == 9.0
+    assert store.instant(at(5)).of("A").power == 9.0
+    assert store.instant(at(4)).of("A").power == 1.0
 
     store.apply(schema.FacilityUpdate(seq=3, values=values(("A", 5, 8.0))))
-    assert store.readings["A"].power == 8.0
+    assert store.instant(at(5)).of("A").power == 8.0
 
 
 def test_a_station_that_fell_silent_has_no_present_value():
     store = Store()
     begin(store, "A")
     store.apply(schema.FacilityUpdate(seq=1, values=values(("A", 0, 9.0))))
-    store.apply(charts([at(6)]))
-    assert store.current("A") is not None
 
-    store.apply(charts([at(7)]))
-    assert store.current("A") is None
-    assert store.readings["A"].power == 9.0
+    assert store.instant(at(6)).of("A") == Reading(at(0), 9.0, None)
+    assert store.instant(at(7)).of("A") is None
+    assert store.instant(at(0)).of("A").power == 9.0
 
 
 def test_null_is_not_zero():
@@ -105,7 +115,7 @@ def test_null_is_not_zero():
     store.apply(schema.FacilityUpdate(seq=1, values=values(("A", 0, None))))
     store.apply(charts([at(0)]))
 
-    assert store.readings["A"].power is None
+    assert store.instant(at(0)).of("A") is None
     assert store.row(at(0), nem.NETWORK).demand is None
     assert store.row(at(99), nem.NETWORK).fuel == {}
 
@@ -210,3 +220,73 @@ def test_the_age_is_that_of_the_real_interval_and_absent_on_a_simulated_grid():
         assert facts.age_s == 12
         assert facts.interval_age_min == age_min
         assert (facts.time, facts.reporting, facts.stage) == ("00:00", 3, "live")
+
+
+def day_of(code, start, n):
+    """A station's history as the server answers it: MW is the interval's number."""
+    return values(*[(code, i, float(i)) for i in range(start, start + n)])
+
+
+def test_a_day_of_every_station_is_kept_and_no_more():
+    past = Past()
+    past.put(day_of("A", 0, 700), 1)
+
+    power, _ = past.table([at(411), at(412), at(699)], ["A", "unheard of"])
+    assert [str(mw) for mw in power[:, 0]] == ["nan", "412.0", "699.0"]
+    assert all(str(mw) == "nan" for mw in power[:, 1])
+    assert past.newest == at(699)
+
+
+def test_an_interval_of_yesterday_does_not_come_back_as_one_of_today():
+    past = Past()
+    past.put(values(("A", 288, 5.0)), 1)
+    past.put(values(("B", 0, 7.0)), 2)
+    past.put(values(("A", 576, 6.0), ("B", 288, 7.0)), 3)
+
+    assert past.instant(at(0)).of("B") is None
+    assert past.instant(at(288)).of("B") is None
+    assert past.instant(at(576)).of("A").power == 6.0
+
+
+def test_an_answer_does_not_undo_what_the_stream_said_after_the_question():
+    store = Store()
+    begin(store, "A")
+    store.apply(charts([at(0), at(1)]))
+    asked_at = store.version
+    store.apply(schema.FacilityUpdate(seq=1, values=values(("A", 1, 50.0))))
+    store.remember(values(("A", 0, 1.0), ("A", 1, 2.0)), asked_at)
+
+    assert store.instant(at(0)).of("A").power == 1.0
+    assert store.instant(at(1)).of("A").power == 50.0
+
+
+def test_an_instant_is_another_one_once_anything_in_it_changed():
+    store = Store()
+    begin(store, "A")
+    store.apply(schema.FacilityUpdate(seq=1, values=values(("A", 0, 1.0))))
+    first = store.instant(at(0))
+    assert store.instant(at(0)) is first
+
+    store.apply(schema.FacilityUpdate(seq=2, values=values(("A", 9, 1.0))))
+    assert store.instant(at(0)) == first
+    store.apply(schema.FacilityUpdate(seq=3, values=values(("A", 0, 2.0))))
+    assert store.instant(at(0)) != first
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("ABC"), st.integers(0, 900), st.floats(-500, 500)),
+        max_size=80,
+    )
+)
+def test_the_past_tells_what_was_last_said_of_each_interval_of_the_last_day(rows):
+    past, said = Past(), {}
+    for version, row in enumerate(rows, 1):
+        past.put(values(row), version)
+        newest = max(i for _, i, _ in rows[:version])
+        if row[1] > newest - 288:
+            said[row[:2]] = row[2]
+    for (code, i), mw in said.items():
+        power, _ = past.table([at(i)], [code])
+        gone = i <= max(n for _, n, _ in rows) - 288
+        assert gone or power[0, 0] == mw

@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from bokeh.core.properties import field, value
 from bokeh.models import (
     ColumnDataSource,
     CrosshairTool,
@@ -15,14 +16,16 @@ from bokeh.models import (
     ResetTool,
     WheelZoomTool,
 )
-from bokeh.models.annotations import Span
+from bokeh.models.annotations import BoxAnnotation, Span
 from bokeh.models.text import BaseText
 from bokeh.plotting import figure
 
 from energydash import nem
 from energydash.ui import numbers, series
-from energydash.ui.store import HISTORY, Row, Store
-from energydash.ui.theme import Palette, paint, settle, tip
+from energydash.ui.past import HISTORY
+from energydash.ui.selection import Choice
+from energydash.ui.store import Row, Store
+from energydash.ui.theme import FONT, Palette, paint, settle, tip
 
 _DAY_MS = HISTORY.total_seconds() * 1000
 _WHEN = "@t{%a %d %b %H:%M} NEM time"
@@ -75,6 +78,9 @@ class Charts:
             follow="end", follow_interval=_DAY_MS, range_padding=0.0, default_span=_DAY_MS
         )
         self._line = Span(dimension="height", line_width=1)
+        self._extremes = ColumnDataSource(series.extremes({}))
+        self._moments: list[Span] = []
+        self._unsettled: list[BoxAnnotation] = []
         self.stack = self._draw_stack()
         self.price = self._draw_price()
 
@@ -82,7 +88,7 @@ class Charts:
         wheel = WheelZoomTool(dimensions="width")
         plot = figure(
             x_range=self._x, x_axis_type="datetime", sizing_mode="stretch_both", min_height=120,
-            min_border_left=74, min_border_right=8, min_border_top=6,
+            tags=["day"], min_border_left=74, min_border_right=8, min_border_top=6,
             tools=[PanTool(dimensions="width"), wheel, ResetTool(),
                    CrosshairTool(overlay=self._line)],
             html_attributes={"role": "img", "aria-label": label, "data-testid": testid},
@@ -90,6 +96,14 @@ class Charts:
         plot.toolbar.active_scroll = wheel
         settle(plot)
         plot.xgrid.visible = False
+        moment = Span(dimension="height", line_width=2, line_dash="dashed", visible=False)
+        unsettled = BoxAnnotation(
+            line_alpha=0.0, fill_alpha=0.14, visible=False, level="underlay"
+        )
+        plot.add_layout(moment)
+        plot.add_layout(unsettled)
+        self._moments.append(moment)
+        self._unsettled.append(unsettled)
         return plot
 
     def _draw_stack(self) -> figure:
@@ -129,6 +143,10 @@ class Charts:
             line = plot.line("t", f"{code}_y", source=self._price.source, line_width=1.6)
             line.nonselection_glyph = line.muted_glyph = None
             self._prices[code] = line
+        self._marked = plot.text(
+            "t", "y", "text", source=self._extremes, text_font=value(FONT), text_font_size="11px", text_font_style="bold",
+            text_align=field("align"), text_baseline="bottom", y_offset=-2,
+        )  # fmt: skip
         labels = [(nem.REGION_BY_CODE[c].label, f"$@{c}{{0,0.00}}") for c in nem.NEM_REGIONS]
         plot.add_tools(
             HoverTool(
@@ -146,6 +164,10 @@ class Charts:
         for plot in (self.stack, self.price):
             paint(plot, palette)
         self._line.line_color = palette.muted
+        self._marked.glyph.text_color = palette.ink
+        for moment, unsettled in zip(self._moments, self._unsettled, strict=True):
+            moment.line_color = palette.accent
+            unsettled.fill_color = palette.muted
         for (group, edge), area in self._areas.items():
             area.glyph.fill_color = palette.fuel(group)
             area.glyph.fill_alpha = 0.92 if edge == "top" else 0.6
@@ -155,29 +177,39 @@ class Charts:
             line.glyph.line_alpha = 1.0 if scope in {nem.NETWORK, code} else 0.25
             line.glyph.line_width = 2.6 if scope == code else 1.6
 
-    def show(self, store: Store, scope: str) -> None:
-        """Draw a scope's whole history."""
-        times = list(store.times)
-        self._stack.replace(times, series.stack(times, store.rows(scope)))
-        self._price.replace(times, series.prices(times, _by_region(store, times)))
-        self._summarise(store, scope)
+    def mark(self, store: Store, moment: datetime, *, past: bool) -> None:
+        """Show which interval the page is at, if not the newest, and from when on the values are not whole yet."""
+        shown, newest = store.shown_time, store.event_time
+        for line, box in zip(self._moments, self._unsettled, strict=True):
+            line.location = series.wall_ms(moment)
+            line.visible = past
+            if shown is not None and newest is not None:
+                box.left = series.wall_ms(shown)
+                box.visible = shown < newest
 
-    def refresh(self, store: Store, scope: str, times: Sequence[datetime]) -> None:
+    def show(self, store: Store, choice: Choice) -> None:
+        """Draw the whole history of what is chosen."""
+        times = list(store.times)
+        self._stack.replace(times, series.stack(times, choice.rows(times)))
+        self._price.replace(times, series.prices(times, _by_region(store, times)))
+
+    def refresh(self, store: Store, choice: Choice, times: Sequence[datetime]) -> None:
         """Stream the intervals that are new, patch those that changed."""
         if not times:
             return
         if not (self._stack.fits(times) and self._price.fits(times)):
-            self.show(store, scope)
+            self.show(store, choice)
             return
-        self._stack.update(times, series.stack(times, store.rows(scope, times)))
+        self._stack.update(times, series.stack(times, choice.rows(times)))
         self._price.update(times, series.prices(times, _by_region(store, times)))
-        self._summarise(store, scope)
 
-    def _summarise(self, store: Store, scope: str) -> None:
-        moment = store.shown_time
-        if moment is None:
-            return
-        row = store.row(moment, scope)
+    def calm(self) -> None:
+        """Leave wheel and finger to the page until the reader takes up a tool."""
+        for plot in (self.stack, self.price):
+            plot.toolbar.active_scroll = plot.toolbar.active_drag = None
+
+    def tell(self, store: Store, row: Row, scope: str, moment: datetime) -> None:
+        """Say in words what the pictures show at a moment; label the prices."""
         fuels = ", ".join(
             f"{nem.FUEL_GROUP_BY_ID[group].label} {numbers.megawatts(mw)}"
             for group, mw in sorted(row.fuel.items(), key=lambda item: -item[1])
@@ -201,6 +233,10 @@ class Charts:
         if ticks != self.price.yaxis[0].major_label_overrides:
             self.price.yaxis.ticker = FixedTicker(ticks=[float(place) for place in ticks])
             self.price.yaxis.major_label_overrides = ticks
+
+
+def _same(one: float | str, other: float | str) -> bool:
+    return one == other or (one != one and other != other)  # noqa: PLR0124 (NaN)
 
 
 def _describe(plot: figure, text: str) -> None:

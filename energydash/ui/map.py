@@ -1,10 +1,9 @@
 """The live map: one circle a station, coloured by fuel, its area the power; updates patch, never rebuild."""
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from datetime import datetime
 from typing import Any
 
-import msgspec
 import panel as pn
 from bokeh.core.properties import value
 from bokeh.models import (
@@ -21,15 +20,12 @@ from bokeh.models import (
 from bokeh.plotting import figure
 
 from energydash import nem, schema
-from energydash.ui import bundled, geography, numbers
-from energydash.ui.store import Reading, Store
+from energydash.ui import bundled, geography, marks, numbers
+from energydash.ui.address import MetricId
+from energydash.ui.past import Instant
+from energydash.ui.store import Store
 from energydash.ui.theme import FONT, Palette, settle, tip
 
-FULL_MW = 2500.0
-FULL_RADIUS_PX = 22.0
-LEAST_RADIUS_PX = 2.5
-_AT_REST_MW = 0.05
-_OUT_OF_SCOPE = 0.12
 _AT_ONCE = 3
 
 _WEST, _EAST, _SOUTH, _NORTH = 128.5, 154.6, -44.2, -10.2
@@ -40,7 +36,6 @@ _TOOLTIP = tip(
     ("capacity", "@capacity"),
     ("", "@used"),
 )
-_LEGEND_MW = (100.0, 500.0, 2500.0)
 _LIVE = (
     "shown",
     "used",
@@ -53,78 +48,11 @@ _LIVE = (
 )
 
 
-def radius_px(power_mw: float) -> float:
-    """Give a circle's radius: its area is proportional to |power|, down to the least that can be seen."""
-    return max(LEAST_RADIUS_PX, FULL_RADIUS_PX * math.sqrt(abs(power_mw) / FULL_MW))
+Share = Callable[[Callable[[], Any]], Any]
 
 
-def legend() -> str:
-    """Give the key to the circles as HTML; the sizes come from the function that draws them."""
-    edge = 2 * (FULL_RADIUS_PX + 1)
-    sizes = "".join(
-        f'<svg width="{2 * radius_px(mw) + 2:.0f}" height="{edge:.0f}">'
-        f'<circle cx="50%" cy="50%" r="{radius_px(mw):.1f}"/></svg>{numbers.megawatts(mw)} '
-        for mw in _LEGEND_MW
-    )
-    looks = "".join(
-        f'<svg width="14" height="14"><circle class="{look}" cx="7" cy="7" r="5"/></svg>{word} '
-        for look, word in (
-            ("rest", "at rest"),
-            ("load", "charging, pumping"),
-            ("none", "no data"),
-        )
-    )
-    return f'<div class="key">{sizes}</div><div class="key">{looks}</div>'
-
-
-class Mark(msgspec.Struct, frozen=True, kw_only=True):
-    """How a station looks now; the fields are columns of the map's source."""
-
-    shown: str
-    used: str
-    size: float
-    color: str
-    fill_alpha: float
-    line_color: str
-    line_alpha: float
-    line_width: float
-
-
-def mark(
-    facility: schema.FacilityInfo,
-    reading: Reading | None,
-    palette: Palette,
-    *,
-    in_scope: bool,
-    newest: bool = True,
-) -> Mark:
-    """Give a station's look: filled where it generates, a ring where it is a load, hollow at rest, grey unknown."""
-    faded = 1.0 if in_scope else _OUT_OF_SCOPE
-    power = reading.power if reading else None
-    if reading is None or power is None:
-        return Mark(
-            shown="no data", used="", size=2 * LEAST_RADIUS_PX, color=palette.no_data,
-            fill_alpha=0.55 * faded, line_color=palette.no_data, line_alpha=0.0, line_width=0.0,
-        )  # fmt: skip
-    colour = palette.fuel(nem.fueltech(facility.fueltech).group)
-    at_rest, is_load = abs(power) < _AT_REST_MW, power < 0
-    solid = 0.0 if at_rest else 0.18 if is_load else 0.82
-    late = "" if newest else f" at {numbers.clock(reading.event_time)}"
-    word = " taken" if is_load and not at_rest else ""
-    return Mark(
-        shown=f"{numbers.megawatts(abs(power) if word else power)}{word}{late}",
-        used=_used(power, facility.capacity),
-        size=2 * radius_px(power),
-        color=colour,
-        fill_alpha=solid * faded,
-        line_color=colour if at_rest or is_load else palette.panel,
-        line_alpha=(0.7 if at_rest else 0.95) * faded,
-        line_width=2.0 if is_load and not at_rest else 1.0,
-    )
-
-
-def _used(power: float, capacity: float | None) -> str:
-    return f"{numbers.share(abs(power) / capacity)} of capacity" if capacity else ""
+def _alone(make: Callable[[], Any]) -> Any:
+    return make()
 
 
 class Map:
@@ -132,11 +60,16 @@ class Map:
 
     def __init__(self, palette: Palette, tiles: str | None = None) -> None:
         self._palette = palette
-        self._scope: str | None = None
+        self._metric: MetricId = "power"
         self._facilities: dict[str, tuple[int, schema.FacilityInfo]] = {}
+        self._unplaced = 0
+        self._chosen_code = ""
+        self._open: Callable[[str, list[str]], None] = lambda _code, _others: None
         self.source = ColumnDataSource(_columns([]))
         self._labels = ColumnDataSource(_labels())
+        self._legend = pn.pane.HTML("", stylesheets=[bundled.text("legend.css")], margin=0)
         self.figure = self._draw(tiles)
+        self.source.selected.on_change("indices", lambda _attr, _old, new: self._tapped(new))
 
     def _draw(self, tiles: str | None) -> figure:
         west, south = geography.mercator(_WEST, _SOUTH)
@@ -166,7 +99,7 @@ class Map:
             line_alpha="line_alpha", line_width="line_width", source=self.source, name="stations",
         )  # fmt: skip
         stations.nonselection_glyph = None
-        stations.selection_glyph = self._chosen = Scatter(
+        stations.selection_glyph = self._ring = Scatter(
             size="size", fill_color="color", fill_alpha="fill_alpha", line_width=3
         )
         plot.add_tools(
@@ -181,9 +114,41 @@ class Map:
         """Give the map with its legend on it."""
         return pn.Column(
             pn.pane.Bokeh(self.figure, sizing_mode="stretch_both"),
-            pn.pane.HTML(legend(), stylesheets=[bundled.text("legend.css")], margin=0),
+            self._legend,
             sizing_mode="stretch_both",
         )
+
+    def on_open(self, callback: Callable[[str, list[str]], None]) -> None:
+        """Call back with the one station that a click means, and the codes of those beneath it."""
+        self._open = callback
+
+    def _tapped(self, indices: Sequence[int]) -> None:
+        """Bokeh selects all circles under a click; the smallest of those that are in scope is meant."""
+        codes = self.source.data["code"]
+        sizes, alphas = self.source.data["size"], self.source.data["line_alpha"]
+        fills = self.source.data["fill_alpha"]
+        hits = sorted(
+            (i for i in indices if max(alphas[i], fills[i]) > marks.FAINT),
+            key=lambda i: sizes[i],
+        )
+        if [codes[i] for i in indices] == [self._chosen_code]:
+            return
+        if not hits:
+            self.choose(self._chosen_code)
+            return
+        self._open(codes[hits[0]], [codes[i] for i in hits[1:]])
+
+    def calm(self) -> None:
+        """Leave wheel and finger to the page until the reader takes up a tool."""
+        self.figure.toolbar.active_scroll = self.figure.toolbar.active_drag = None
+
+    def choose(self, code: str) -> None:
+        """Put the ring around a station, or around none."""
+        self._chosen_code = code
+        place = self._facilities.get(code)
+        wanted = [place[0]] if place else []
+        if list(self.source.selected.indices) != wanted:
+            self.source.selected.indices = wanted
 
     def paint(self, palette: Palette) -> None:
         """Take another theme's colours."""
@@ -194,11 +159,10 @@ class Map:
         self._land.glyph.fill_color = palette.land
         self._land.glyph.line_color = palette.border
         self._names.glyph.text_color = palette.muted
-        self._chosen.line_color = palette.ink
+        self._ring.line_color = palette.ink
 
-    def show(self, store: Store, scope: str | None) -> None:
-        """Draw a catalogue anew; `scope` is a region whose stations stand out, or None for all."""
-        self._scope = scope
+    def show(self, store: Store) -> None:
+        """Take another catalogue; `draw` then gives its circles their looks."""
         placed = [
             (facility, facility.longitude, facility.latitude)
             for facility in store.facilities
@@ -207,69 +171,86 @@ class Map:
         # The small ones last, so that they are drawn on top of the large.
         placed.sort(key=lambda each: (-(each[0].capacity or 0.0), each[0].code))
         self._facilities = {each[0].code: (i, each[0]) for i, each in enumerate(placed)}
+        self._unplaced = len(store.facilities) - len(placed)
         columns = _columns(placed)
-        marks = [self._mark(store, facility) for facility, _, _ in placed]
+        unknown = [
+            marks.mark(each, None, self._palette, in_scope=True) for each, _, _ in placed
+        ]
         for name in _LIVE:
-            columns[name] = [getattr(each, name) for each in marks]
+            columns[name] = [getattr(look, name) for look in unknown]
         self.source.data = columns
-        self._summarise(store)
+        self.choose(self._chosen_code)
+        self._key()
 
-    def restyle(self, store: Store, scope: str | None) -> None:
-        """Show another scope or theme: the same stations, another look."""
-        self._scope = scope
-        self.refresh(store, self._facilities)
+    def measure(self, metric: MetricId) -> None:
+        """Let the circles show another metric; `draw` then does."""
+        self._metric = metric
+        self._key()
 
-    def refresh(self, store: Store, codes: Iterable[str]) -> None:
-        """Patch the stations whose value changed; zoom and selection stay as they are."""
-        patches: dict[str, list[tuple[int, Any]]] = {name: [] for name in _LIVE}
-        for code in codes:
-            if code not in self._facilities:
-                continue
-            row, facility = self._facilities[code]
-            look = self._mark(store, facility)
-            for name, changes in patches.items():
-                value = getattr(look, name)
-                if self.source.data[name][row] != value:
-                    changes.append((row, value))
-        changed = {name: changes for name, changes in patches.items() if changes}
+    def _key(self) -> None:
+        text = marks.legend(self._metric, self._unplaced)
+        if text != self._legend.object:
+            self._legend.object = text
+
+    def draw(
+        self, instant: Instant | None, chosen: Collection[str], share: Share = _alone
+    ) -> None:
+        """Patch the circles that look different at this instant; zoom and selection stay as they are.
+
+        `share` makes the looks, or hands out those that it made for another page.
+        """
+        columns, text = share(lambda: self._looks(instant, chosen))
+        changed = {}
+        for name in _LIVE:
+            was = self.source.data[name]
+            changes = [(i, new) for i, new in enumerate(columns[name]) if was[i] != new]
+            if changes:
+                changed[name] = changes
         if changed:
             self.source.patch(changed)
-            self._summarise(store)
+            self.figure.html_attributes = {**self.figure.html_attributes, "aria-label": text}
 
-    def price(self, store: Store) -> None:
+    def _looks(
+        self, instant: Instant | None, chosen: Collection[str]
+    ) -> tuple[dict[str, list[Any]], str]:
+        """Give the live columns, and in words what a picture cannot tell to who does not see it."""
+        looks, made = [], []
+        for code, (_, facility) in self._facilities.items():
+            reading = instant.of(code) if instant else None
+            newest = (
+                instant is not None
+                and reading is not None
+                and reading.event_time == instant.moment
+            )
+            inside = code in chosen
+            looks.append(
+                marks.mark(
+                    facility,
+                    reading,
+                    self._palette,
+                    in_scope=inside,
+                    newest=newest,
+                    metric=self._metric,
+                )
+            )
+            if inside and reading and (reading.power or 0.0) > 0:
+                made.append((reading.power, facility.name))
+        at = f" at {numbers.clock(instant.moment)} NEM time" if instant else ""
+        top = ", ".join(f"{name} {numbers.megawatts(power)}" for power, name in _largest(made))
+        shown = sum(code in chosen for code in self._facilities)
+        text = f"Map of {shown} power stations{at}, {len(made)} generating. Largest: {top}"
+        return {name: [getattr(look, name) for look in looks] for name in _LIVE}, text
+
+    def price(self, store: Store, moment: datetime) -> None:
         """Write each region's price under its name."""
-        moment = store.shown_time
         texts = list(_labels()["text"])
         for i, region in enumerate(nem.REGIONS):
-            row = store.row(moment, region.code) if moment else None
-            if row and row.price is not None:
+            row = store.row(moment, region.code)
+            if row.price is not None:
                 texts[i] = f"{region.label}\n{numbers.dollars(row.price)}"
         changes = [(i, t) for i, t in enumerate(texts) if self._labels.data["text"][i] != t]
         if changes:
             self._labels.patch({"text": changes})
-
-    def _mark(self, store: Store, facility: schema.FacilityInfo) -> Mark:
-        reading = store.current(facility.code)
-        return mark(
-            facility,
-            reading,
-            self._palette,
-            in_scope=self._scope in {None, facility.region},
-            newest=reading is not None
-            and store.event_time is not None
-            and reading.event_time >= store.event_time,
-        )
-
-    def _summarise(self, store: Store) -> None:
-        """Say in words what a picture cannot tell to who does not see it."""
-        made = [
-            (reading.power, facility.name)
-            for _, facility in self._facilities.values()
-            if (reading := store.current(facility.code)) and (reading.power or 0.0) > 0
-        ]
-        top = ", ".join(f"{name} {numbers.megawatts(power)}" for power, name in _largest(made))
-        text = f"Map of {len(self._facilities)} power stations, {len(made)} generating. Largest: {top}"
-        self.figure.html_attributes = {**self.figure.html_attributes, "aria-label": text}
 
 
 def _largest(made: Sequence[tuple[float | None, str]]) -> list[tuple[float | None, str]]:

@@ -1,5 +1,6 @@
 """Numbers as people read them: units, thousands, signs. Pure."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
@@ -12,6 +13,7 @@ MINUS = "\u2212"
 NONE = "–"
 
 _POINTS = 72
+_ALONE = "This market also pays for capacity: its price does not compare with the NEM's"
 
 
 def grouped(value: float, decimals: int = 0) -> str:
@@ -37,9 +39,16 @@ def dollars(value: float | None) -> str:
     return f"{sign}${grouped(abs(value), decimals)}"
 
 
+def tonnes(value: float | None) -> str:
+    """Give t CO2; what is small keeps one decimal."""
+    if value is None:
+        return NONE
+    return f"{grouped(value, 1 if abs(value) < 100 else 0)}{THIN}t"  # noqa: PLR2004
+
+
 def share(value: float | None) -> str:
     """Give a share (0 to 1) as a percentage."""
-    return NONE if value is None else f"{value * 100:.1f}{THIN}%"
+    return NONE if value is None else f"{grouped(value * 100, 1)}{THIN}%"
 
 
 def intensity(value: float | None) -> str:
@@ -52,8 +61,18 @@ def flow(value: float | None) -> str:
     if value is None:
         return NONE
     if abs(value) < 1:
-        return f"balanced, 0{THIN}MW"
+        return "balanced"
     return f"{'imports' if value > 0 else 'exports'} {megawatts(abs(value))}"
+
+
+def bare(text: str) -> str:
+    """Give a number without its unit, for where a heading says that."""
+    return text.partition(THIN)[0]
+
+
+def stamp(moment: datetime | None) -> str:
+    """Give weekday, day and time in NEM time."""
+    return NONE if moment is None else f"{moment.astimezone(nem.NEM_ZONE):%a %d %b %H:%M}"
 
 
 def clock(moment: datetime | None) -> str:
@@ -62,7 +81,7 @@ def clock(moment: datetime | None) -> str:
 
 
 class Card(msgspec.Struct, frozen=True, kw_only=True):
-    """One scope's numbers as text, and a day of its demand for a sparkline (MW, oldest first)."""
+    """One scope's numbers as text, and a day of its demand for a sparkline (MW, oldest first, commas between)."""
 
     scope: str
     label: str
@@ -74,13 +93,13 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     renewable: str
     intensity: str
     flow: str
-    spark: tuple[float | None, ...]
+    spark: str
+    note: str = ""
 
 
 def card(scope: str, row: Row, history: list[Row]) -> Card:
     """Give a scope's card for one interval; `history` draws its sparkline."""
     region = nem.REGION_BY_CODE.get(scope)
-    step = max(1, len(history) // _POINTS)
     return Card(
         scope=scope,
         label=region.label if region else scope,
@@ -92,8 +111,15 @@ def card(scope: str, row: Row, history: list[Row]) -> Card:
         renewable=share(row.renewable_share),
         intensity=intensity(row.emissions_intensity),
         flow=flow(row.net_import),
-        spark=tuple(each.demand for each in history[::step]),
+        # One word: Bokeh looks into each item of a list for what it might refer to, for each page.
+        spark=",".join("" if r.demand is None else f"{r.demand:.0f}" for r in history),
+        note=_ALONE if region and region.network != nem.NETWORK else "",
     )
+
+
+def sparsely[T](values: Sequence[T]) -> Sequence[T]:
+    """Give as many of the values as a sparkline can show."""
+    return values[:: max(1, len(values) // _POINTS)]
 
 
 class FuelRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,6 +6,7 @@ import logging
 import webbrowser
 from collections.abc import Callable
 from contextlib import suppress
+from urllib.parse import urlencode
 
 import panel as pn
 from bokeh.document import Document
@@ -15,7 +16,7 @@ from panel.io.resources import CDN_DIST, DIST_DIR
 from energydash import config
 from energydash.config import UiSettings
 from energydash.errors import PortInUseError
-from energydash.ui import bundled, feed
+from energydash.ui import address, backfill, bundled, feed
 from energydash.ui.session import Session, mode_from_cookie
 from energydash.ui.store import Store
 
@@ -79,17 +80,27 @@ async def serve(settings: UiSettings, ready: Callable[[], None] = lambda: None) 
             await asyncio.to_thread(webbrowser.open, f"http://{settings.host}:{settings.port}")
         async with asyncio.TaskGroup() as group:
             group.create_task(feed.run(settings, store, audience.wake), name="feed")
+            group.create_task(backfill.run(settings, store, audience.wake), name="backfill")
             group.create_task(audience.run(), name="audience")
     finally:
         server.stop()
+
+
+def _query() -> str:
+    """Give the query that the page was asked for with."""
+    given = pn.state.session_args or {}
+    return urlencode(
+        [(name, values[0].decode(errors="replace")) for name, values in given.items() if values]
+    )
 
 
 def _server(settings: UiSettings, store: Store, audience: Audience) -> Server:
     pn.extension(reconnect=True)
 
     def page() -> pn.Template:
-        mode = mode_from_cookie((pn.state.cookies or {}).get)
-        session = Session(store, mode, settings.tiles)
+        look, notices = address.from_query(_query())
+        mode = look.theme or mode_from_cookie((pn.state.cookies or {}).get)
+        session = Session(store, look, mode, notices=notices, tiles=settings.tiles)
         document = pn.state.curdoc
         if document is not None:
             audience.join(document, session)

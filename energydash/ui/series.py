@@ -1,10 +1,12 @@
 """What the charts draw, as columns. Pure; the x axis is NEM time, because a chart's axis knows no zone."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from energydash import nem
+from energydash.ui import numbers
 from energydash.ui.store import Row
 
 NAN = math.nan
@@ -60,6 +62,35 @@ def prices(times: Sequence[datetime], by_region: dict[str, Sequence[Row]]) -> Co
         columns[region] = [_nan(row.price) for row in rows]
         columns[f"{region}_y"] = [bend(price) for price in columns[region]]
     return columns
+
+
+def extremes(columns: Mapping[str, Sequence[float]]) -> dict[str, list[Any]]:
+    """Give the day's highest and lowest price beyond the linear part, as labels; without one, a label is empty.
+
+    `columns` are those of `prices`.
+    """
+    found: dict[str, list[Any]] = {"t": [], "y": [], "text": [], "align": []}
+    times = columns.get("t", ())
+    known = [
+        (columns[code][i], i, code)
+        for code in nem.NEM_REGIONS
+        for i in range(len(columns.get(code, ())))
+        if not math.isnan(columns[code][i])
+    ]
+    for price, i, code in (max(known), min(known)) if known else ((0.0, 0, ""),) * 2:
+        beyond = abs(price) > _LINEAR_TO
+        at = datetime.fromtimestamp(times[i] / 1000, UTC) if beyond else None
+        label = (
+            f"{nem.REGION_BY_CODE[code].label} {numbers.dollars(price)} at {at:%H:%M}"
+            if at
+            else ""
+        )
+        found["t"].append(times[i] if beyond else NAN)
+        found["y"].append(bend(price) if beyond else NAN)
+        found["text"].append(label)
+        # Its text stays within the chart.
+        found["align"].append("right" if i > len(times) / 2 else "left")
+    return found
 
 
 def bend(price: float) -> float:

@@ -1,87 +1,143 @@
-"""One browser's page: it remembers what it has drawn and pulls from the store what came since."""
+"""One browser's page: it remembers what its reader chose and what it has drawn, and pulls from the store what came since."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import Any
 
 import msgspec
 import panel as pn
 from bokeh.document import Document
 
-from energydash import nem
-from energydash.ui import bundled, freshness, numbers
+from energydash.ui import (
+    actions,
+    address,
+    layout,
+    sheets,
+    station,
+)
+from energydash.ui.address import TABS, Look
 from energydash.ui.charts import Charts
-from energydash.ui.components import Cards, FuelList, StatusBar
 from energydash.ui.explore import Explore
-from energydash.ui.map import Map
+from energydash.ui.map import Map, Share
+from energydash.ui.panes import FULL, Panes
+from energydash.ui.past import Instant
+from energydash.ui.selection import Choice
 from energydash.ui.store import Store
-from energydash.ui.theme import PALETTES, Mode, css
+from energydash.ui.theme import PALETTES, Mode
 
 THEME_COOKIE = "energydash_theme"
-_SCOPES = (nem.NETWORK, *nem.NEM_REGIONS)
 
 
 class Session:
     """The views of one browser and what they have seen of the store."""
 
-    def __init__(self, store: Store, mode: Mode | None, tiles: str | None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        look: Look,
+        mode: Mode | None,
+        *,
+        notices: Sequence[str] = (),
+        tiles: str | None = None,
+    ) -> None:
+        look, unfit = address.fit(look, store.by_code, store.times)
         self._store = store
+        self._look = look
+        self._choice = Choice(store, look.selection)
         self._seen = -1
         self._seen_catalogue = -1
+        self._drawn: object = None
+        self._beneath: list[str] = []
         self._waiting = False
-        self._told: tuple[freshness.Facts, datetime | None] | None = None
-        palette = PALETTES[mode or "light"]
-        self._status = StatusBar(theme=mode or "", sizing_mode="stretch_width")
-        self._cards = Cards(scope=nem.NETWORK, sizing_mode="stretch_width")
-        self._fuels = FuelList(sizing_mode="stretch_width")
-        self._map = Map(palette, tiles)
+        self._mode: Mode = mode or "light"
+        self._query = address.to_query(look)
+        self._panes = Panes(store, self._query, mode or "", " ".join([*notices, *unfit]))
+        self._map = Map(PALETTES[self._mode], tiles)
         self._charts = Charts()
-        self._explore = Explore(store, palette)
-        self._paint(mode or "light")
-        self._status.param.watch(lambda event: self._paint(event.new), "theme")
-        self._cards.param.watch(lambda _: self._rescope(), "scope")
+        self._explore = Explore(store, PALETTES[self._mode])
+        self._tabs = layout.tabs(self._map.view(), self._panes.table, self._explore.view)
+        self._panes.on_action(self._heard)
+        self._panes.status.param.watch(lambda event: self._paint(event.new), "theme")
+        self._panes.status.param.watch(lambda _: self._calm(), "narrow")
+        self._map.on_open(self._open)
+        self._colour()
+        self._map.measure(look.metric)
+        self._panes.look(look)
         self.pull()
-
-    @property
-    def scope(self) -> str:
-        """The network or the region that this browser looks at."""
-        chosen = self._cards.scope
-        return chosen if chosen in _SCOPES else nem.NETWORK
-
-    @property
-    def _region(self) -> str | None:
-        return None if self.scope == nem.NETWORK else self.scope
+        self._show_tab(look.tab)
 
     def page(self, mode: Mode | None) -> pn.Template:
         """Give the document."""
-        tabs = pn.Tabs(
-            ("Map", self._map.view()),
-            ("Explore", self._explore.view),
-            dynamic=True,
-            sizing_mode="stretch_both",
-            stylesheets=[bundled.text("tabs.css")],
+        panes = self._panes
+        return layout.page(
+            {
+                "status": panes.status,
+                "cards": panes.cards,
+                "toolbar": panes.toolbar,
+                "where": self._tabs,
+                "fuels": panes.fuels,
+                "stack": pn.pane.Bokeh(self._charts.stack, **FULL),
+                "price": pn.pane.Bokeh(self._charts.price, **FULL),
+                "detail": panes.detail,
+                "time": panes.time,
+                "address": panes.address,
+            },
+            mode,
         )
-        tabs.param.watch(
-            lambda event: self._explore.draw() if event.new == 1 else None, "active"
-        )
-        template = pn.Template(bundled.text("page.html"))
-        for name, view in (
-            ("status", self._status),
-            ("cards", self._cards),
-            ("fuels", self._fuels),
-            ("where", tabs),
-            ("stack", pn.pane.Bokeh(self._charts.stack, sizing_mode="stretch_both")),
-            ("price", pn.pane.Bokeh(self._charts.price, sizing_mode="stretch_both")),
-        ):
-            template.add_panel(name, view)
-        for name, value in (
-            ("theme_css", css()),
-            ("page_css", bundled.text("page.css")),
-            ("favicon", "assets/favicon.svg"),
-            ("regions", [(code, nem.REGION_BY_CODE[code].label) for code in nem.NEM_REGIONS]),
-            ("html_attrs", f'data-theme="{mode}"' if mode else ""),
-        ):
-            template.add_variable(name, value)
-        return template
+
+    # --- what the reader does ------------------------------------------------------------------------
+
+    def _heard(self, action: dict[str, Any]) -> None:
+        """Do what a message asks for; what makes no sense is passed over."""
+        with pn.io.hold():
+            match action["do"]:
+                case "csv":
+                    self._hand_out(str(action.get("what")))
+                case "back":
+                    look, notices = address.from_query(str(action.get("query", "")))
+                    look, unfit = address.fit(look, self._store.by_code, self._store.times)
+                    self._panes.status.notice = " ".join([*notices, *unfit])
+                    # The browser is there already: to tell it once more could undo a further step of its own.
+                    self._query = address.to_query(look)
+                    self._turn(look)
+                case "neighbour":
+                    step = -1 if action.get("step") == -1 else 1
+                    code = station.neighbour(self._choice.stations, self._look.facility, step)
+                    self._open(code, [])
+                case _:
+                    if action["do"] == "open" and not action.get("keep"):
+                        self._beneath = []
+                    self._turn(actions.after(self._look, action))
+
+    def _open(self, code: str, beneath: list[str]) -> None:
+        self._beneath = [code, *beneath]
+        self._turn(msgspec.structs.replace(self._look, facility=code))
+
+    def _turn(self, look: Look) -> None:
+        """Look at something else."""
+        old, self._look = self._look, look
+        if look.selection != old.selection:
+            self._choice = Choice(self._store, look.selection)
+        self._draw(look, old)
+        query = address.to_query(look)
+        if query != self._query:
+            self._query = query
+            self._panes.address.entry = {"query": query, "step": address.is_step(old, look)}
+
+    def _hand_out(self, what: str) -> None:
+        store, look, shown = self._store, self._look, self._moment()
+        facility = store.by_code.get(look.facility)
+        if shown is None:
+            return
+        if what == "station" and facility:
+            sheet = sheets.station(store, look, facility)
+        elif what == "series":
+            sheet = sheets.series(store, look, self._choice.rows(store.times))
+        else:
+            sheet = sheets.stations(store, look, self._choice.stations, store.instant(shown))
+        self._panes.hand_out(sheet)
+
+    # --- what the grid does --------------------------------------------------------------------------
 
     def wake(self, document: Document) -> None:
         """Ask for a `pull` under the document's lock; further calls before it are one with it."""
@@ -102,60 +158,95 @@ class Session:
         if store.version == seen:
             return
         self._seen = store.version
-        times = store.times_changed(seen)
+        times = store.times_changed(seen, stations=not self._choice.selection.is_whole)
         if store.catalogue_version != self._seen_catalogue:
             self._seen_catalogue = store.catalogue_version
-            self._map.show(store, self._region)
-        else:
-            # With time, a silent station's last value grows old: then all are looked at.
-            self._map.refresh(store, store.readings if times else store.changed(seen))
-        self._charts.refresh(store, self.scope, times)
-        if times:
-            self._number()
-        self._tell()
+            self._choice = Choice(store, self._look.selection)
+            self._map.show(store)
+            self._panes.choose(self._choice)
+            self._drawn = None
+        self._charts.refresh(store, self._choice, times)
+        self._show_moment()
+        self._panes.tell()
 
-    def _number(self) -> None:
-        """Fill the cards and the fuel list."""
-        store = self._store
-        moment = store.shown_time
-        if moment is None:
+    # --- drawing -------------------------------------------------------------------------------------
+
+    def _moment(self) -> datetime | None:
+        """Give the interval that is shown: the one chosen as far as it is kept, else the newest whole one."""
+        store, chosen = self._store, self._look.moment
+        if chosen is None or not store.times:
+            return store.shown_time or store.past.newest
+        return min(max(chosen, store.times[0]), store.times[-1])
+
+    def _draw(self, look: Look, old: Look) -> None:
+        """Show what is looked at; only what differs from before goes to the browser."""
+        if look.selection != old.selection:
+            self._panes.choose(self._choice)
+            self._charts.show(self._store, self._choice)
+            self._charts.paint(PALETTES[self._mode], look.selection.region)
+        if look.metric != old.metric:
+            self._map.measure(look.metric)
+        if look.tab != old.tab:
+            self._panes.empty_table()
+        self._panes.look(look)
+        self._show_moment()
+        self._show_tab(look.tab)
+
+    def _show_tab(self, tab: address.Tab) -> None:
+        place = TABS.index(tab)
+        if self._tabs.active == place:
             return
-        self._map.price(store)
-        self._cards.cards = [
-            msgspec.to_builtins(numbers.card(s, store.row(moment, s), store.rows(s)))
-            for s in _SCOPES
-        ]
-        region = nem.REGION_BY_CODE.get(self.scope)
-        where = region.name if region else "the NEM"
-        self._fuels.title = f"{where[0].upper()}{where[1:]} at {numbers.clock(moment)}"
-        self._fuels.fuels = msgspec.to_builtins(
-            numbers.fuel_rows(store.row(moment, self.scope))
-        )
+        self._tabs.active = place
+        if tab == "explore":
+            self._explore.draw()
 
-    def _tell(self) -> None:
-        facts = freshness.facts(self._store, nem.now())
-        # The page counts the seconds itself; it hears only what it cannot know.
-        news = msgspec.structs.replace(facts, age_s=None, interval_age_min=None)
-        last = self._store.status.last_record_at if self._store.status else None
-        if (news, last) != self._told:
-            self._told = (news, last)
-            self._status.facts = msgspec.to_builtins(facts)
+    def _show_moment(self) -> None:
+        """Bring all views to the interval that is shown."""
+        store, look = self._store, self._look
+        shown = self._moment()
+        if shown is None:
+            return
+        past = look.moment is not None
+        self._charts.mark(store, shown, past=past)
+        drawn = (store.state_of(shown), look, self._mode, self._beneath)
+        if drawn == self._drawn:
+            return
+        self._drawn = drawn
+        instant = store.instant(shown)
+        self._map.draw(instant, self._choice.codes, self._share(instant))
+        self._map.price(store, shown)
+        row = self._choice.row(shown)
+        self._charts.tell(store, row, look.selection.region, shown)
+        self._map.choose(look.facility)
+        self._panes.number(shown, row, self._choice)
+        if look.tab == "table":
+            self._panes.tabulate(self._choice, instant)
+        self._panes.open(look, instant, self._beneath)
+        self._panes.clock(shown, past=past)
 
-    def _rescope(self) -> None:
-        mode = self._mode()
-        self._map.restyle(self._store, self._region)
-        self._charts.paint(PALETTES[mode], self.scope)
-        self._charts.show(self._store, self.scope)
-        self._number()
-
-    def _mode(self) -> Mode:
-        return "dark" if self._status.theme == "dark" else "light"
+    def _share(self, instant: Instant) -> Share:
+        """Let pages that look at the same thing share its making; what is filtered is one page's own."""
+        store, look = self._store, self._look
+        if not self._choice.selection.is_whole:
+            return lambda make: make()
+        name = ("looks", self._mode, look.metric, look.selection.region)
+        key = (instant.key, store.catalogue_version)
+        return lambda make: store.once(name, key, make)
 
     def _paint(self, theme: str) -> None:
-        palette = PALETTES["dark" if theme == "dark" else "light"]
+        self._mode = "dark" if theme == "dark" else "light"
+        self._colour()
+        self._show_moment()
+
+    def _calm(self) -> None:
+        """On a small screen a finger scrolls the page, and takes up a tool to move a picture."""
+        self._charts.calm()
+        self._map.calm()
+
+    def _colour(self) -> None:
+        palette = PALETTES[self._mode]
         self._map.paint(palette)
-        self._map.restyle(self._store, self._region)
-        self._charts.paint(palette, self.scope)
+        self._charts.paint(palette, self._look.selection.region)
         self._explore.paint(palette)
 
 

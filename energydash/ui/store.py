@@ -4,21 +4,18 @@ Every change gets a version; a session remembers the last one it has drawn and a
 """
 
 from bisect import insort
-from collections.abc import Iterable
-from datetime import datetime, timedelta
+from collections.abc import Callable, Hashable, Iterable
+from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 
 from energydash import nem, schema
-
-HISTORY = timedelta(hours=24)
-"""How much event time is kept for the charts."""
-
-FRESH = timedelta(minutes=30)
-"""A station's value older than this, counted from the newest interval, is no longer its present one."""
+from energydash.ui.past import HISTORY, Instant, Past
 
 _LATELY = 12
+_UNSETTLED = 3
 _FIELDS = (
     "demand",
     "price",
@@ -41,15 +38,6 @@ class Stage(StrEnum):
     WAITING = "waiting"
 
 
-class Reading(msgspec.Struct, frozen=True):
-    """A station's newest value: MW, t CO2 in the interval, and when this store learnt it (a version)."""
-
-    event_time: datetime
-    power: float | None
-    emissions: float | None
-    version: int
-
-
 class Row(msgspec.Struct, frozen=True, kw_only=True):
     """A scope in one interval, as in `schema.ScopeSeries`; `fuel` is MW by fuel group id."""
 
@@ -68,7 +56,7 @@ _NOTHING = Row(fuel={})
 
 
 class Store:
-    """The newest value of every station, a day of every scope, and the state of the road."""
+    """A day of every station and of every scope, and the state of the road."""
 
     def __init__(self) -> None:
         self.version = 0
@@ -76,7 +64,10 @@ class Store:
         self.source = ""
         self.simulated = False
         self.facilities: tuple[schema.FacilityInfo, ...] = ()
-        self.readings: dict[str, Reading] = {}
+        self.by_code: dict[str, schema.FacilityInfo] = {}
+        self.past = Past()
+        self.snapshots = 0
+        self.revised: set[datetime] = set()
         self.times: list[datetime] = []
         self.status: schema.Status | None = None
         self.connected = False
@@ -85,6 +76,7 @@ class Store:
         self.last: tuple[str, int] | None = None
         self._rows: dict[datetime, dict[str, Row]] = {}
         self._row_versions: dict[datetime, int] = {}
+        self._made: dict[Hashable, tuple[Hashable, Any]] = {}
 
     # --- the feed writes -----------------------------------------------------------------------------
 
@@ -101,9 +93,9 @@ class Store:
         match frame:
             case schema.InitialData():
                 self._begin(frame)
-                self._take(frame.values)
+                self.past.put(frame.values, self.version)
             case schema.FacilityUpdate():
-                self._take(frame.values)
+                self.past.put(frame.values, self.version)
             case schema.InitialCharts() | schema.ChartsUpdate():
                 self._take_rows(frame.times, frame.scopes)
             case schema.Hello(stream=stream):
@@ -116,21 +108,19 @@ class Store:
     def _begin(self, frame: schema.InitialData) -> None:
         """Start from a snapshot; a server that came back lost its past, but this store need not."""
         if (frame.source, frame.simulated) != (self.source, self.simulated):
-            self.readings, self.times = {}, []
+            self.past, self.times = Past(), []
             self._rows, self._row_versions = {}, {}
             self.source, self.simulated = frame.source, frame.simulated
         if frame.facilities and frame.facilities != self.facilities:
             self.facilities = frame.facilities
+            self.by_code = {each.code: each for each in frame.facilities}
             self.catalogue_version = self.version
+        self.snapshots += 1
 
-    def _take(self, values: schema.FacilityValues) -> None:
-        for code, at, power, emissions in zip(
-            values.facility_id, values.at, values.power, values.emissions, strict=True
-        ):
-            moment = values.times[at]
-            known = self.readings.get(code)
-            if known is None or moment >= known.event_time:
-                self.readings[code] = Reading(moment, power, emissions, self.version)
+    def remember(self, values: schema.FacilityValues, asked_at: int) -> None:
+        """Take in a station's day that was asked for at a version."""
+        self.version += 1
+        self.past.put(values, self.version, asked_at)
 
     def _take_rows(
         self, times: tuple[datetime, ...], scopes: tuple[schema.ScopeSeries, ...]
@@ -138,7 +128,10 @@ class Store:
         for i, moment in enumerate(times):
             if moment not in self._rows:
                 insort(self.times, moment)
-            self._rows[moment] = {each.scope: _row(each, i) for each in scopes}
+            row = {each.scope: _row(each, i) for each in scopes}
+            if moment in self._rows and self._rows[moment] != row and moment in self.settled:
+                self.revised.add(moment)
+            self._rows[moment] = row
             self._row_versions[moment] = self.version
         while self.times and self.times[0] <= self.times[-1] - HISTORY:
             gone = self.times.pop(0)
@@ -169,6 +162,11 @@ class Store:
             None,
         )
 
+    @property
+    def settled(self) -> list[datetime]:
+        """Give the intervals that nothing but a correction should change any more."""
+        return self.times[:-_UNSETTLED]
+
     def row(self, moment: datetime, scope: str) -> Row:
         """Give a scope's interval; all None where nothing is known."""
         return self._rows.get(moment, {}).get(scope, _NOTHING)
@@ -177,21 +175,39 @@ class Store:
         """Give a scope's intervals, oldest first."""
         return [self.row(moment, scope) for moment in (self.times if times is None else times)]
 
-    def times_changed(self, after: int) -> list[datetime]:
-        """Give the intervals that changed after a version, oldest first."""
-        return [moment for moment in self.times if self._row_versions[moment] > after]
+    @property
+    def scopes(self) -> list[str]:
+        """Give what has numbers of its own: the network, its regions, and any other network that there are stations of."""
+        more = sorted({each.network for each in self.facilities} - {nem.NETWORK})
+        return [nem.NETWORK, *nem.NEM_REGIONS, *(n for n in more if n in nem.REGION_BY_CODE)]
 
-    def changed(self, after: int) -> list[str]:
-        """Give the stations whose value changed after a version."""
-        return [code for code, reading in self.readings.items() if reading.version > after]
+    def times_changed(self, after: int, *, stations: bool = False) -> list[datetime]:
+        """Give the intervals that changed after a version, oldest first; with `stations`, also those in which only they did."""
+        return [
+            moment
+            for moment in self.times
+            if self._row_versions[moment] > after
+            or (stations and self.past.version(moment) > after)
+        ]
 
-    def current(self, code: str) -> Reading | None:
-        """Give a station's present value; None where it has none or an old one."""
-        reading = self.readings.get(code)
-        newest = self.event_time
-        if reading is None or newest is None or newest - reading.event_time > FRESH:
-            return None
-        return reading
+    def instant(self, moment: datetime) -> Instant:
+        """Give every station's value as of an interval; the pages that look at the same one share it."""
+        return self.once("instant", self.past.key(moment), lambda: self.past.instant(moment))
+
+    def once[T](self, name: Hashable, key: Hashable, make: Callable[[], T]) -> T:
+        """Give what `make` gives, the same object to all pages while the key is the same.
+
+        There is one thing kept for each name: names have to be few.
+        """
+        kept = self._made.get(name)
+        if kept is None or kept[0] != key:
+            kept = self._made[name] = (key, make())
+        return kept[1]
+
+    def state_of(self, moment: datetime) -> Hashable:
+        """Give something that changes whenever what is known of an interval does, or another is the newest whole one."""
+        versions = self._row_versions.get(moment), self.past.key(moment), self.catalogue_version
+        return moment, *versions, self.shown_time
 
     def stage(self) -> Stage:
         """Say where the road is broken, or that it is not."""
@@ -219,8 +235,3 @@ def _row(series: schema.ScopeSeries, i: int) -> Row:
 
 def _at(values: tuple[float | None, ...], i: int) -> float | None:
     return values[i] if values else None
-
-
-def scopes() -> tuple[str, ...]:
-    """Give what can be looked at: the network, then its regions."""
-    return (nem.NETWORK, *nem.NEM_REGIONS)

@@ -1,6 +1,6 @@
 // One button a scope; the text inside is replaced, the button itself stays, and with it focus and selection.
 const WIDTH = 120
-const HEIGHT = 26
+const HEIGHT = 22
 
 function line(values) {
   const known = values.filter((v) => v != null)
@@ -37,8 +37,9 @@ export function render({ model, el }) {
       <svg viewBox="0 0 ${WIDTH} ${HEIGHT}" preserveAspectRatio="none" aria-hidden="true"><path/></svg>
       <span class="more"><span data-testid="renewable" title="Renewable generation / total generation; batteries and pumps left out of both"></span>
         <span data-testid="intensity" title="Tonnes of CO2 for each MWh generated in the interval"></span></span>
-      <span class="flow" data-testid="flow" title="Demand minus supply of the region's stations"></span>`
-    button.addEventListener("click", () => { model.scope = card.scope })
+      <span class="more"><span data-testid="generation" title="What the stations generate; batteries and pumps left out"></span>
+        <span data-testid="flow" title="Demand minus supply of the region's stations"></span></span>`
+    button.addEventListener("click", () => { model.send_msg({ do: "region", region: card.scope }) })
     row.append(button)
     buttons.set(card.scope, button)
     return button
@@ -51,13 +52,15 @@ export function render({ model, el }) {
     for (const card of model.cards) {
       const button = buttons.get(card.scope) ?? make(card)
       set(button, ".label", card.label)
-      set(button, ".price", card.price === "–" ? "" : `${card.price}/MWh`)
+      set(button, ".price", card.price === "–" ? "" : `${card.price}/MWh${card.note ? "*" : ""}`)
       button.querySelector(".price").classList.toggle("negative", card.negative_price)
       set(button, "[data-testid=demand]", card.demand)
       set(button, "[data-testid=renewable]", `${card.renewable} renewable`)
       set(button, "[data-testid=intensity]", card.intensity)
-      set(button, ".flow", card.flow)
-      button.querySelector("path").setAttribute("d", line(card.spark))
+      set(button, "[data-testid=generation]", `${card.generation} made`)
+      set(button, "[data-testid=flow]", card.flow)
+      if (card.note) button.title = `${card.name}. ${card.note}`
+      button.querySelector("path").setAttribute("d", line(card.spark.split(",").map((v) => (v === "" ? null : Number(v)))))
     }
     choose()
   }

@@ -10,6 +10,16 @@ const WORDS = {
   page: "Dashboard server lost",
 }
 
+// What a reader can do about it; all of it also ends by itself.
+const HINTS = {
+  connecting: "no answer yet: start `energydash serve` (or `energydash up`), or give its address with --backend",
+  server: "is `energydash serve` running?",
+  broker: "the server has lost its broker",
+  publisher: "is `energydash publish` running?",
+  waiting: "start `energydash publish` (or `energydash up`)",
+  page: "is `energydash ui` running?",
+}
+
 function age(seconds) {
   if (seconds < 90) return `${Math.round(seconds)}\u202fs`
   if (seconds < 5400) return `${Math.round(seconds / 60)}\u202fmin`
@@ -21,16 +31,36 @@ function remember(theme) {
   document.cookie = `energydash_theme=${theme};path=/;max-age=31536000;samesite=lax`
 }
 
+const HELP = `<button type="button" class="close" aria-label="Close">✕</button><h2 id="help-title">What is shown here</h2>
+  <dl><dt>Time</dt><dd>NEM time, UTC+10 all year. An interval is five minutes; the newest one is shown once most stations have reported in it, and is shaded in the charts until then.</dd>
+  <dt>Demand, MW</dt><dd>What the region's market has to supply in the interval, as the market operator gives it.</dd>
+  <dt>Made, MW</dt><dd>What the stations generate; batteries and pumps store and take, and are left out.</dd>
+  <dt>Price, $/MWh</dt><dd>The spot price of the interval, from −1,000 to 17,500. It is negative when more is offered than taken. The network's is the plain mean of its regions; Western Australia's market also pays for capacity, so that its price does not compare (*).</dd>
+  <dt>Renewable, %</dt><dd>Renewable generation / total generation; batteries and pumps are left out of both.</dd>
+  <dt>Intensity, t/MWh</dt><dd>Tonnes of CO₂ for each MWh generated in the interval.</dd>
+  <dt>Imports, exports</dt><dd>Demand minus the supply of the region's own stations; rooftop solar and losses are in it.</dd>
+  <dt>Capacity factor</dt><dd>Power / registered capacity.</dd>
+  <dt>Filters</dt><dd>A station counts under its main fuel. Sums under a filter are those of the stations that pass.</dd>
+  <dt>No data</dt><dd>A station without a value for half an hour is grey, which is not zero; at rest it is hollow.</dd></dl>
+  <h3>Keys</h3>
+  <dl><dt><kbd>/</kbd></dt><dd>search</dd><dt><kbd>←</kbd> <kbd>→</kbd></dt><dd>the previous or next station while one is open; the time while the slider has the focus</dd>
+  <dt><kbd>Enter</kbd></dt><dd>open what is marked in the search or the table</dd><dt><kbd>Esc</kbd></dt><dd>close</dd><dt><kbd>?</kbd></dt><dd>this help</dd></dl>`
+
 export function render({ model, el }) {
   el.innerHTML = `
     <div class="status">
-      <span class="brand"><svg viewBox="0 0 16 16" aria-hidden="true"><path d="M9 0 2 9h5l-1 7 8-10H9z"/></svg>energydash</span>
+      <h1 class="brand"><svg viewBox="0 0 16 16" aria-hidden="true"><path d="M9 0 2 9h5l-1 7 8-10H9z"/></svg>energydash</h1>
       <span class="badge" data-testid="simulated" hidden>Simulated grid</span>
       <span class="road" role="status" data-testid="freshness"><i aria-hidden="true"></i><b></b> <span class="what"></span></span>
+      <span class="shown" data-testid="shown" hidden></span>
       <span class="age" aria-hidden="true" data-testid="age"></span>
       <span class="count" data-testid="reporting"></span>
-      <button type="button" class="theme" data-testid="theme"></button>
-    </div>`
+      <span class="tools"><button type="button" class="copy" data-testid="copy" title="Copy a link to what is shown here">Copy link</button>
+        <button type="button" class="help" data-testid="help" aria-label="Help: what the numbers mean, and the keys" title="Help ( ? )">?</button>
+        <button type="button" class="theme" data-testid="theme"></button></span>
+      <div class="notice" role="alert" data-testid="notice" hidden><span></span><button type="button" aria-label="Close the notice">✕</button></div>
+    </div>
+    <dialog aria-labelledby="help-title" data-testid="help-text">${HELP}</dialog>`
   const $ = (name) => el.querySelector(name)
   let lost = false
   let got = performance.now()
@@ -42,9 +72,11 @@ export function render({ model, el }) {
     road.dataset.stage = stage
     $(".road b").textContent = WORDS[stage]
     const time = facts.time ? `${facts.time} NEM time (UTC+10)` : ""
-    $(".what").textContent = stage === "live" ? time : time ? `\u2013 stale, values of ${time}; trying again` : ""
+    $(".what").textContent = stage === "live" ? time : facts.time ? `\u2013 stale, as of ${facts.time} NEM time; ${HINTS[stage]}` : `\u2013 ${HINTS[stage]}`
     $(".badge").hidden = !facts.simulated
     $(".count").textContent = facts.facilities ? `${facts.reporting} of ${facts.facilities} stations reporting` : ""
+    $(".shown").hidden = !model.shown
+    $(".shown").textContent = model.shown ? `Looking at ${model.shown}` : ""
     document.documentElement.dataset.stage = stage
   }
   const tick = () => {
@@ -65,8 +97,32 @@ export function render({ model, el }) {
     const next = model.theme === "dark" ? "light" : "dark"
     remember(next)
     model.theme = next
+    model.send_msg({ do: "theme", theme: next })
   })
+  const dialog = $("dialog")
+  const help = () => { dialog.showModal(); document.documentElement.dataset.dialog = "open" }
+  dialog.addEventListener("close", () => { document.documentElement.dataset.dialog = "" })
+  dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close() })
+  $("dialog .close").addEventListener("click", () => dialog.close())
+  $(".help").addEventListener("click", help)
+  const keys = (event) => {
+    if (event.key === "?" && !dialog.open && !event.composedPath()[0].matches?.("input, select, textarea")) help()
+  }
+  document.addEventListener("keydown", keys)
+  const say = (text) => { $(".notice span").textContent = text; $(".notice").hidden = !text }
+  $(".notice button").addEventListener("click", () => say(""))
+  $(".copy").addEventListener("click", async () => {
+    try {
+      await navigator.clipboard.writeText(location.href)
+      $(".copy").textContent = "Copied"
+    } catch {
+      say(`This browser does not let the page copy: ${location.href}`)
+    }
+    setTimeout(() => { $(".copy").textContent = "Copy link" }, 2000)
+  })
+  model.on("notice", () => say(model.notice))
   model.on("facts", () => { got = performance.now(); paint(); tick() })
+  model.on("shown", paint)
   model.on("theme", showTheme)
 
   // Bokeh tells the document when its own connection goes and comes back.
@@ -78,10 +134,12 @@ export function render({ model, el }) {
     doc.on_event("client_reconnected", () => { lost = false; paint() })
   }, 100)
   const clock = setInterval(tick, 1000)
-  model.on("remove", () => { clearInterval(clock); clearInterval(watch) })
+  model.on("remove", () => { clearInterval(clock); clearInterval(watch); document.removeEventListener("keydown", keys) })
 
+  // A finger on a small screen scrolls the page, not the charts.
+  if (matchMedia("(max-width: 620px)").matches) model.narrow = true
   const system = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light"
   const chosen = document.documentElement.dataset.theme || system
   if (model.theme !== chosen) model.theme = chosen
-  paint(); tick(); showTheme()
+  paint(); tick(); showTheme(); say(model.notice)
 }

@@ -1,0 +1,206 @@
+"""The dashboard under load: CPU of its process, age of what the pages get, bytes; against sending everything anew.
+
+    python tests/benchmarks/bench_dashboard.py [--sessions 1,20,60] [--seconds 20] [--memory]
+
+A real `up` moves on by one interval a second. Sessions are bare sockets that speak Bokeh's protocol, so that the reader's work
+is none of the measurement. "Replace" is the same dashboard, with one difference: it sends all data of map and charts to each
+session each second, as many dashboards do.
+"""
+
+import argparse
+import asyncio
+import json
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import psutil
+import websockets
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from processes import Up, free_port, running, wait_until
+
+SPEED = "300"
+SETTLE_S = 4
+TOKEN = re.compile(r'"token":"([^"]+)"')
+REPLACING = """
+import asyncio, sys, time
+from energydash.config import UiSettings
+from energydash.ui import page
+from energydash.ui.session import Session
+
+class Replacing(Session):
+    last = 0.0
+    def pull(self):
+        super().pull()
+        if time.monotonic() - self.last < 0.95:
+            return
+        self.last = time.monotonic()
+        for source in (self._map.source, self._charts._stack.source, self._charts._price.source):
+            source.data = dict(source.data)
+
+page.Session = Replacing
+asyncio.run(page.serve(UiSettings(backend=sys.argv[1], port=int(sys.argv[2]))))
+"""
+
+
+class Reader:
+    """One session: what it got, and when it first saw each interval."""
+
+    def __init__(self, port):
+        self.port = port
+        self.bytes = 0
+        self.saw = {}
+
+    async def run(self, wanted):
+        async with httpx.AsyncClient(timeout=60) as http:
+            page = (await http.get(f"http://127.0.0.1:{self.port}/")).text
+        token = TOKEN.search(page)[1]
+        async with websockets.connect(
+            f"ws://127.0.0.1:{self.port}/ws", subprotocols=["bokeh", token], max_size=None, compression=None, open_timeout=60
+        ) as socket:  # fmt: skip
+            for _ in range(3):
+                await socket.recv()
+            for part in (json.dumps({"msgid": "1", "msgtype": "PULL-DOC-REQ"}), "{}", "{}"):
+                await socket.send(part)
+            async for frame in socket:
+                now = time.monotonic()
+                self.bytes += len(frame)
+                if isinstance(frame, str):
+                    for moment, text in wanted.items():
+                        if moment not in self.saw and text in frame:
+                            self.saw[moment] = now
+
+
+async def listen(url, wanted, came):
+    """Note when the feed itself says that an interval is whole."""
+    async with websockets.connect(url, max_size=None) as socket:
+        async for text in socket:
+            frame = json.loads(text)
+            if frame["type"] != "charts_update":
+                continue
+            for moment in frame["times"]:
+                # The charts' own milliseconds: the time of day in NEM time read as UTC.
+                ms = str(int(wall_s(moment) * 1000))
+                if moment not in came:
+                    came[moment] = time.monotonic()
+                    wanted[moment] = ms
+
+
+def wall_s(moment):
+    return datetime.fromisoformat(moment).replace(tzinfo=UTC).timestamp()
+
+
+async def measure(port, feed, process, sessions, seconds):
+    wanted, came = {}, {}
+    readers = [Reader(port) for _ in range(sessions)]
+    tasks = [asyncio.create_task(listen(feed, wanted, came))]
+    opened = time.monotonic()
+    for reader in readers:
+        tasks.append(asyncio.create_task(reader.run(wanted)))
+        await asyncio.sleep(0.05)
+    while not all(reader.bytes for reader in readers):
+        if any(task.done() for task in tasks):
+            await asyncio.gather(*(task for task in tasks if task.done()))
+        await asyncio.sleep(0.2)
+    opened = time.monotonic() - opened
+    await asyncio.sleep(SETTLE_S)
+    before, cpu, began = (
+        [r.bytes for r in readers],
+        sum(process.cpu_times()[:2]),
+        time.monotonic(),
+    )
+    await asyncio.sleep(seconds)
+    ended = time.monotonic()
+    cpu = (sum(process.cpu_times()[:2]) - cpu) / (ended - began)
+    rate = statistics.mean(r.bytes - b for r, b in zip(readers, before, strict=True)) / (
+        ended - began
+    )
+    inside = [m for m, at in came.items() if began <= at < ended - 3]
+    ages = sorted(r.saw.get(m, ended) - came[m] for m in inside for r in readers)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    return opened, cpu, ages, rate
+
+
+def report(name, sessions, measured, process):
+    opened, cpu, ages, rate = measured
+    p50, p95 = ages[len(ages) // 2], ages[int(len(ages) * 0.95)]
+    print(
+        f"{name:8} {sessions:3} sessions: {cpu * 100:5.1f} % of a core, age over feed p50 {p50:.2f} s p95 {p95:.2f} s"
+        f" max {ages[-1]:.2f} s, {rate / 1024:6.1f} kB/s each, {process.memory_info().rss / 2**20:.0f} MB,"
+        f" all open after {opened:.1f} s",
+        flush=True,
+    )
+
+
+async def memory(port, feed, process):
+    await measure(port, feed, process, 5, 1)
+    await asyncio.sleep(60)
+    before = process.memory_info().rss
+    for _ in range(10):
+        await measure(port, feed, process, 10, 1)
+    most = process.memory_info().rss
+    await asyncio.sleep(70)
+    after = process.memory_info().rss
+    print(f"memory: {before / 2**20:.0f} MB, {most / 2**20:.0f} MB after 100 sessions, {after / 2**20:.0f} MB once they are gone")  # fmt: skip
+
+
+@contextmanager
+def replacing(feed, folder):
+    port = free_port()
+    process = subprocess.Popen([sys.executable, "-c", REPLACING, feed, str(port)], cwd=folder, stdout=subprocess.DEVNULL)  # fmt: skip
+    try:
+        wait_until(lambda: _answers(port), 60, "the other dashboard answers")
+        yield port, psutil.Process(process.pid)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _answers(port):
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/", timeout=5).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sessions", default="1,20,60")
+    parser.add_argument("--seconds", type=float, default=20)
+    parser.add_argument("--memory", action="store_true")
+    chosen = parser.parse_args()
+    counts = [int(count) for count in chosen.sessions.split(",")]
+    port, server = free_port(), free_port()
+    feed = f"ws://127.0.0.1:{server}/ws/realtime"
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        ports = ("--port", str(port), "--server-port", str(server))
+        with running(
+            "up", "--no-open", "--source", "demo", "--speed", SPEED, *ports, cwd=folder
+        ) as up:
+            wait_until(lambda: _answers(port), 90, "the page answers")
+            log = folder / "logs/ui.log"
+            wait_until(lambda: "stations has come" in log.read_text(), 60, "the past has come")
+            ui = Up(up, "").part("ui")
+            for count in counts:
+                report("patch", count, asyncio.run(measure(port, feed, ui, count, chosen.seconds)), ui)  # fmt: skip
+            with replacing(feed, folder) as (other, process):
+                for count in counts:
+                    report("replace", count, asyncio.run(measure(other, feed, process, count, chosen.seconds)), process)  # fmt: skip
+            if chosen.memory:
+                asyncio.run(memory(port, feed, ui))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,332 @@
+"""What a reader does on the page, in a real browser: choose, open, search, sort, go back in time, take away."""
+
+import csv
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import psutil
+import pytest
+from browsing import Visit, needs_chromium
+from processes import wait_until
+
+pytestmark = needs_chromium
+
+
+@pytest.fixture
+def visit(browser, grid):
+    opened = []
+    log = Path(psutil.Process(grid.process.pid).cwd()) / "logs/ui.log"
+    wait_until(lambda: "stations has come" in log.read_text(), 30, "the past of the stations")
+
+    def open_page(query="", **options):
+        one = Visit(browser, f"{grid.url}/{query}", **options)
+        opened.append(one)
+        return one
+
+    yield open_page
+    for one in opened:
+        one.close()
+
+
+def query(one):
+    return {name: values[0] for name, values in parse_qs(urlsplit(one.page.url).query).items()}
+
+
+def becomes(one, **parts):
+    """Wait until the address says just this."""
+    wanted = "&".join(sorted(f"{name}={value}" for name, value in parts.items()))
+    one.wait(
+        "(wanted) => [...new URLSearchParams(location.search)].map((p) => p.join('=')).sort().join('&') === wanted",
+        5,
+        wanted,
+    )
+
+
+def counted(one):
+    shown, of = one.text("count").split(" of ")
+    return int(shown), int(of.split()[0])
+
+
+def shows(one, stations):
+    """Wait until so many circles are not faint."""
+    one.wait(
+        "(n) => { const [fill, line] = ['fill_alpha', 'line_alpha'].map((c) => grid.column('map', c, 'size'));"
+        " return fill.filter((a, i) => Math.max(a, line[i]) > 0.12).length === n }",
+        5,
+        stations,
+    )
+
+
+def megawatts(text):
+    return float(text.split("\u202f")[0].replace(",", "").replace("\u2212", "-"))
+
+
+def saved(one, click):
+    with one.page.expect_download() as waiting:
+        click()
+    path = waiting.value.path()
+    head, *lines = path.read_text().splitlines()
+    return waiting.value.suggested_filename, head, list(csv.DictReader(lines))
+
+
+def test_filters_count_and_everything_on_the_page_agrees(visit):
+    one = visit("?at=1970-01-01")
+    one.page.get_by_test_id("notice").get_by_text("at").wait_for()
+    of = counted(one)[1]
+    one.page.get_by_test_id("card-NSW1").click()
+    becomes(one, region="NSW1")
+    one.page.get_by_role("button", name="Remove the filter NSW").wait_for()
+    one.page.get_by_test_id("filters").click()
+    wind = one.page.locator("label[data-id=wind]")
+    expected = int(wind.locator("b").inner_text())
+
+    started = one.read("performance.now()")
+    wind.locator("input").check()
+    one.wait("(n) => grid.text('count').startsWith(n + ' of')", 5, str(expected))
+    took_ms = one.read("performance.now()") - started
+    becomes(one, region="NSW1", fuels="wind")
+    one.page.keyboard.press("Escape")
+    # Stop the clock, so that all that is read belongs to one interval.
+    one.page.get_by_test_id("back").click()
+    one.wait("document.documentElement.dataset.past === 'yes'", 5)
+    one.page.get_by_test_id("tab-table").click()
+    one.page.locator("tbody tr[data-code]").first.wait_for()
+    _, head, rows = saved(one, one.page.get_by_test_id("csv").click)
+
+    assert took_ms < 1000
+    assert counted(one) == (expected, of)
+    assert len(rows) == expected
+    assert int(one.page.get_by_role("grid").get_attribute("aria-rowcount")) == expected + 1
+    assert "fuels=wind" in head
+    clock = one.text("moment").split(" NEM")[0][-5:]
+    total = sum(float(row["power_mw"]) for row in rows if row["time"][11:16] == clock)
+    assert megawatts(one.text("total")) == pytest.approx(max(total, 0), abs=1)
+    chart = one.read(
+        "(() => { const at = grid.moment('stack'); const t = grid.column('stack', 't');"
+        " return grid.column('stack', 'wind_top')[t.indexOf(at)] })()"
+    )
+    assert chart == pytest.approx(total, abs=1)
+    assert one.read("grid.column('stack', 'coal_black_top').every((v) => !(v > 0))")
+    one.page.get_by_test_id("tab-map").click()
+    one.page.wait_for_function("grid.view('map')")
+    shows(one, expected)
+
+    one.page.get_by_test_id("clear").click()
+    one.wait("(n) => grid.text('count').startsWith(n + ' of')", 5, str(of))
+    shows(one, of)
+
+
+def test_a_fuel_of_the_legend_is_hidden_by_a_click_and_alone_by_a_shift_click(visit):
+    one = visit()
+    coal = one.page.get_by_test_id("fuel-coal_black").get_by_role("button")
+    before = megawatts(one.text("total"))
+    coal.click()
+    one.wait("grid.column('stack', 'coal_black_top').every((v, i) => v === grid.column('stack', 'coal_brown_top')[i] || !(v > 0))", 5)  # fmt: skip
+    assert coal.get_attribute("aria-pressed") == "false"
+    one.wait("(was) => parseFloat(grid.text('total').replace(',', '')) < was - 100", 5, before)
+
+    coal.click(modifiers=["Shift"])
+    becomes(one, fuels="coal_black")
+    coal.click(modifiers=["Shift"])
+    becomes(one)
+
+
+def test_one_click_on_the_map_opens_one_station_and_lists_those_beneath(visit):
+    one = visit()
+    page = one.page
+    page.mouse.click(*one.read("grid.crowd()"))
+    page.get_by_test_id("detail").wait_for()
+    one.wait("location.search.includes('facility=')", 5)
+    assert len(one.read("grid.selected('map', 'size')")) == 1
+    code = query(one)["facility"]
+    others = page.get_by_test_id("detail").locator(".others")
+    assert "more here" in others.inner_text()
+
+    others.get_by_role("button").first.click()
+    one.wait("(was) => !location.search.includes(was)", 5, code)
+    assert len(one.read("grid.selected('map', 'size')")) == 1
+    # It streams on, and the pane with it.
+    when = one.text("detail-when")
+    one.wait("(was) => grid.text('detail-when') !== was", 15, when)
+    page.keyboard.press("Escape")
+    page.get_by_test_id("detail").wait_for(state="hidden")
+    assert one.read("grid.selected('map', 'size')") == []
+
+
+def test_a_station_found_by_keyboard_tells_all_and_gives_the_focus_back(visit):
+    one = visit()
+    page = one.page
+    page.keyboard.press("/")
+    page.keyboard.type("bay")
+    page.get_by_role("option", name="Bayswater").wait_for()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    page.get_by_test_id("detail").wait_for()
+
+    assert one.text("detail-name") == "Bayswater"
+    for fact, text in {
+        "code": "BAYSW",
+        "region": "New South Wales",
+        "fuel": "Black coal",
+        "status": "operating",
+        "capacity": "2,640",
+        "emissions": "t",
+        "intensity": "t/MWh",
+    }.items():
+        assert text in one.text(f"detail-{fact}")
+    power, capacity = (megawatts(one.text(f"detail-{n}")) for n in ("power", "capacity"))
+    used = float(one.text("detail-factor").split("\u202f")[0])
+    assert used == pytest.approx(100 * power / capacity, abs=0.1)
+    assert page.get_by_role("cell", name="BW04").is_visible()
+    assert "24 hours" in page.get_by_test_id("detail-day").get_attribute("aria-label")
+    assert "facility=BAYSW" in page.get_by_test_id("link").get_attribute("href")
+    name, _, rows = saved(one, page.get_by_test_id("detail-csv").click)
+    assert "BAYSW" in name
+    assert len(rows) > 280
+    assert all(row["time"].endswith("+10:00") for row in rows)
+    assert sum(bool(row["power_mw"]) for row in rows) > 250
+
+    page.keyboard.press("ArrowRight")
+    one.wait("grid.text('detail-name') !== 'Bayswater'", 5)
+    page.keyboard.press("ArrowLeft")
+    one.wait("grid.text('detail-name') === 'Bayswater'", 5)
+    page.keyboard.press("Escape")
+    page.get_by_test_id("detail").wait_for(state="hidden")
+    assert one.read("grid.focused()") == "search"
+    page.get_by_test_id("search").blur()
+    page.keyboard.press("?")
+    page.get_by_test_id("help-text").get_by_text("Renewable, %").wait_for()
+    page.keyboard.press("Escape")
+    page.get_by_test_id("help-text").wait_for(state="hidden")
+
+
+def test_the_address_brings_all_back_and_back_goes_back(visit):
+    one = visit()
+    page = one.page
+    page.get_by_test_id("card-SA1").click()
+    becomes(one, region="SA1")
+    page.get_by_test_id("metric").select_option("emissions")
+    becomes(one, region="SA1", metric="emissions")
+    page.get_by_test_id("tab-table").click()
+    becomes(one, region="SA1", metric="emissions", tab="table")
+    page.locator("tbody tr[data-code]").nth(2).click()
+    page.get_by_test_id("detail").wait_for()
+    one.wait("location.search.includes('facility=')", 5)
+    chosen = query(one)["facility"]
+    page.get_by_test_id("back").click()
+    one.wait("location.search.includes('at=')", 5)
+    shown = one.text("moment")
+
+    other = visit(f"?{urlsplit(page.url).query}", scheme="dark")
+    assert query(other) == query(one)
+    assert other.text("detail-name") == one.text("detail-name")
+    assert other.text("moment").split(",")[0] == shown.split(",")[0]
+    assert other.read("grid.pressed('card-SA1')") == "true"
+    assert other.page.get_by_test_id("tab-table").get_attribute("aria-selected") == "true"
+
+    page.go_back()
+    page.get_by_test_id("detail").wait_for(state="hidden")
+    page.go_back()
+    page.get_by_test_id("metric").wait_for()
+    assert page.get_by_test_id("tab-map").get_attribute("aria-selected") == "true"
+    page.go_back()
+    page.go_back()
+    becomes(one)
+    one.wait("grid.pressed('card-NEM') === 'true'", 5)
+    page.go_forward()
+    one.wait("grid.pressed('card-SA1') === 'true'", 5)
+    assert chosen
+
+
+def test_in_the_past_map_numbers_and_charts_show_the_same_instant(visit):
+    one = visit()
+    page = one.page
+    slider = page.get_by_test_id("slider")
+    start, end = int(slider.get_attribute("min")), int(slider.get_attribute("max"))
+    middle = start + (end - start) // 600 * 300
+    slider.fill(str(middle))
+    one.wait("(at) => new URLSearchParams(location.search).has('at') && grid.value('slider') === String(at)", 5, middle)  # fmt: skip
+    shown = one.text("moment").split(" NEM")[0][-5:]
+    column = (
+        "grid.column('stack', '{}')[grid.column('stack', 't').indexOf(grid.moment('stack'))]"
+    )
+    one.wait("(clock) => grid.text('fuels-title').endsWith(clock)", 5, shown)
+
+    look = f"[{column.format('demand')}, {column.format('generation')}, grid.moment('stack'), grid.moment('price')]"
+    demand, generation, at, price_at = one.read(look)
+    assert at == price_at == (middle + 36_000) * 1000
+    nem = page.get_by_test_id("card-NEM")
+    assert megawatts(nem.get_by_test_id("demand").inner_text()) == pytest.approx(demand, abs=1)
+    assert megawatts(one.text("total")) == pytest.approx(generation, abs=1)
+    assert shown in page.get_by_test_id("map").get_attribute("aria-label")
+    _, head, rows = saved(one, page.get_by_test_id("csv").click)
+    times = [row["time"][11:16] for row in rows if row["power_mw"]]
+    assert max(times) == shown
+    assert times.count(shown) > 150
+    assert f"T{shown}:00+10:00" in head
+
+    # The stream goes on behind it, and the page stays where it is.
+    one.moves(intervals=2)
+    assert one.text("moment").startswith(one.text("moment").split(" NEM")[0])
+    assert shown in one.text("moment")
+    slider.focus()
+    page.keyboard.press("ArrowLeft")
+    one.wait("(was) => !grid.text('moment').includes(was)", 5, shown)
+    page.get_by_test_id("on").click()
+    one.wait("(was) => grid.text('moment').includes(was)", 5, shown)
+    page.get_by_test_id("play").click()
+    one.wait("(was) => !grid.text('moment').includes(was)", 5, shown)
+    page.get_by_test_id("play").click()
+    assert page.get_by_test_id("play").get_attribute("aria-pressed") == "false"
+    page.get_by_test_id("live").click()
+    one.wait("document.documentElement.dataset.past === ''", 5)
+    becomes(one)
+
+
+def test_the_table_is_patched_and_keeps_order_scroll_and_focus(visit):
+    one = visit("?tab=table")
+    page = one.page
+    rows = page.locator("tbody tr[data-code]")
+    rows.first.wait_for()
+    page.get_by_test_id("sort-name").click()
+    names = [each.split("\n")[0] for each in rows.all_inner_texts()]
+    assert names == sorted(names, key=str.casefold)
+    assert rows.count() < 60
+    page.get_by_test_id("sort-power").click()
+    power = [megawatts(row.locator("td").nth(4).inner_text()) for row in rows.all()[:12]]
+    assert power == sorted(power, reverse=True)
+
+    rows.first.focus()
+    for _ in range(60):
+        page.keyboard.press("ArrowDown")
+    focused = one.read("grid.focusedRow()")
+    scrolled = one.read("grid.deep('table').scrollTop")
+    order = [row.get_attribute("data-code") for row in rows.all()]
+    text = rows.nth(8).inner_text(), "|".join(rows.all_inner_texts())
+    assert scrolled > 500
+    one.wait("(was) => [...grid.deep('table').querySelectorAll('tbody tr[data-code]')].map((r) => r.innerText).join('|') !== was", 15, text[1])  # fmt: skip
+
+    assert one.read("grid.focusedRow()") == focused
+    assert one.read("grid.deep('table').scrollTop") == scrolled
+    assert [row.get_attribute("data-code") for row in rows.all()] == order
+    page.keyboard.press("Enter")
+    page.get_by_test_id("detail").wait_for()
+    assert query(one)["facility"] == focused
+    page.keyboard.press("Escape")
+    one.wait("(code) => grid.focusedRow() === code", 5, focused)
+
+    page.get_by_test_id("search").fill("no such station")
+    page.get_by_test_id("none-clear").click()
+    one.wait("grid.text('count').split(' ')[0] === grid.text('count').split(' ')[2]", 5)
+
+
+def test_the_day_as_a_file_is_what_the_chart_shows(visit):
+    one = visit("?region=VIC1")
+    _, head, rows = saved(one, one.page.get_by_test_id("series-csv").click)
+
+    assert "filter: region=VIC1" in head
+    assert len(rows) == one.read("grid.column('stack', 't').length")
+    assert {"coal_brown_mw", "demand_mw", "price_aud_per_mwh"} <= rows[0].keys()
+    assert all(row["time"].endswith("+10:00") for row in rows)
+    drawn = one.read("grid.column('stack', 'coal_brown_top')")
+    assert float(rows[100]["coal_brown_mw"]) in [pytest.approx(mw, abs=0.01) for mw in drawn[95:105]]  # fmt: skip
