@@ -123,9 +123,10 @@ class Provenance(Record, frozen=True, kw_only=True):
 class Kept(Record, frozen=True, kw_only=True):
     """One line of `manifest.jsonl`: what a raw file holds and where it comes from.
 
-    `kind` is "catalogue", "units" or "market", or "report" for one of AEMO's files; `file` is relative to the data folder. `start` and `end` are the half-open window
-    that was asked for (no `end`: up to the newest there was), `first` and `last` the outermost labels that came, `points` the
-    values, null included. `by_region` is the market's grouping, `etag` and `modified` what a server says to ask for changes with.
+    `kind` is "catalogue", "units" or "market", or "report" for one of AEMO's files; `file` is relative to the manifest's folder.
+    `start` and `end` are the half-open window that was asked for (no `end`: up to the newest there was), `first` and `last` the
+    outermost labels that came, `points` the values, null included. `by_region` is the market's grouping, `etag` and `modified`
+    are what the server gave to ask for changes with.
     """
 
     file: str

@@ -762,3 +762,15 @@ def test_a_long_backlog_is_summed_over_several_ticks_and_comes_whole():
 
     assert ticks > 1
     assert [charts[at(i)]["NSW1"]["fuel wind"] for i in range(200)] == list(range(200))
+
+
+def test_an_interconnector_is_in_the_market_and_no_region_of_the_charts():
+    hub = Hub(HISTORY)
+    hub.catalogue(CATALOGUE)
+    flow = schema.MarketRecord(
+        network_code="NEM", metric="flow", event_time=at(0), value=250.0, network_region="V-SA"
+    )
+    hub.market([price(0, 80.0), flow])
+
+    assert flow in hub.initial_market().values
+    assert "V-SA" not in {scope.scope for scope in hub.initial_charts().scopes}

@@ -132,6 +132,30 @@ async def test_rooftop_solar_has_a_value_each_half_hour(web, tmp_path):
     assert {r["network_region"] for r in rows} == {*nem.NEM_REGIONS}
 
 
+async def test_the_archives_of_rooftop_solar_are_of_a_week(web, tmp_path):
+    days = [DAY + timedelta(days=n) for n in (-10, -3, 4, 11)]
+    halves = [day + timedelta(minutes=30 * n) for day in days[1:2] for n in range(1, 337)]
+    members = dict(tree.published(tree.ROOFTOP, label) for label in halves)
+    week = tree.zipped({path.rpartition("/")[2]: packed for path, packed in members.items()})
+    start = f"Reports/Archive/{tree.ROOFTOP}/{tree.PREFIXES[tree.ROOFTOP]}"
+    for day in days:
+        web.publish((f"{start}_{day:%Y%m%d}.zip", week if day == days[1] else tree.zipped({})))
+    for folder in (tree.SCADA, tree.DISPATCH):
+        web.publish(tree.archived(folder, DAY))
+
+    await fetch(web, tmp_path, start=DAY + tree.STEP, end=DAY + timedelta(hours=12))
+
+    rows = [r for r in table(tmp_path, "market_metrics_data") if r["metric"] == "rooftop_solar"]
+    assert len(rows) == 23 * 5
+    assert web.count(start) == 2, "none further away than a week"
+
+
+async def test_what_is_not_out_yet_is_looked_for_in_no_archive(web, tmp_path):
+    await fetch(web, tmp_path, end=NOON + timedelta(hours=3))
+
+    assert web.count("Archive") == 0
+
+
 async def test_a_server_without_rooftop_solar_is_no_reason_to_fail(tmp_path):
     with serving(Nemweb({tree.LIST: tree.generators(), **tree.current(NOON, 6)})) as web:
         summary = await fetch(web, tmp_path)
@@ -142,7 +166,8 @@ async def test_a_server_without_rooftop_solar_is_no_reason_to_fail(tmp_path):
 @pytest.mark.parametrize("day", ["2025-10-05", "2026-04-05"])
 async def test_days_on_which_clocks_change_elsewhere_have_288_intervals(tmp_path, day):
     start = tree.at(f"{day}T00:00")
-    files = tree.tree(start, 1) | dict(tree.archived(f, start) for f in (tree.SCADA, tree.DISPATCH))  # fmt: skip
+    files = tree.tree(start, 1) | tree.current(start + timedelta(days=2), 1)
+    files |= dict(tree.archived(folder, start) for folder in (tree.SCADA, tree.DISPATCH))
     with serving(Nemweb(files)) as web:
         await fetch(web, tmp_path, start=start, end=start + timedelta(days=1))
 
@@ -534,6 +559,7 @@ def test_a_page_that_answers_for_everybody_is_not_aemo():
 async def test_real_values_arrive_as_aemo_published_them(tmp_path):
     """A real day, published as five-minute files in archives, against the rows of the month's own file."""
     day = tree.at("2026-03-01T00:00")
+    later = day + timedelta(days=2)
 
     def scada(label):
         return tree.real_report(label, "202603", "DISPATCH_UNIT_SCADA")
@@ -543,7 +569,7 @@ async def test_real_values_arrive_as_aemo_published_them(tmp_path):
 
     files = {tree.LIST: tree.generators(("AGLHAL", "HDWF2"))}
     for folder, content in ((tree.SCADA, scada), (tree.DISPATCH, dispatch)):
-        files |= dict([tree.archived(folder, day, content), tree.published(folder, day + tree.STEP, content(day + tree.STEP))])  # fmt: skip
+        files |= dict([tree.archived(folder, day, content), tree.published(folder, later, content(later))])  # fmt: skip
     with serving(Nemweb(files)) as web:
         await fetch(web, tmp_path, start=day, end=day + timedelta(days=1, minutes=5))
 

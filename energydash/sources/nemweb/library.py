@@ -139,7 +139,9 @@ class Library:
             if end is None:
                 end = max(files, default=start) + nem.INTERVAL
             labels = _labels(start, end, report.every)
-            lacking = [label for label in labels if label not in files]
+            # What is newer than the newest file is in no archive either.
+            newest = max(files, default=end)
+            lacking = [label for label in labels if label not in files and label < newest]
             to_get = [label for label in labels if label in files and files[label] not in kept]
             found = await self._archived(report, _days_of(lacking, to_get))
             # To which day midnight belongs, only the archives themselves know.
