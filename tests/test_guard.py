@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import socket
+import struct
 import time
 from contextlib import asynccontextmanager
 
@@ -13,7 +14,7 @@ from brokers import until
 from hypothesis import given
 from hypothesis import strategies as st
 from servers import serving, small_buffers
-from test_server import feed, power, refused
+from test_server import feed, power, price, refused
 
 from energydash.config import ConfigError, parse_tokens
 from energydash.server import app, door, fanout
@@ -129,6 +130,17 @@ def test_a_bucket_gives_no_more_than_its_rate_and_its_burst(pauses, rate, burst)
 # --- how long ---
 
 
+async def test_who_hangs_up_within_the_handshake_is_counted_out():
+    async with serving() as live:
+        for _ in range(20):
+            with socket.create_connection(("127.0.0.1", live.port)) as rude:
+                await until(lambda: live.doorkeeper.connections == 1, "it has come")
+                # Closed like this, it has no address any more by the time that its request is read.
+                rude.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                rude.sendall(HANDSHAKE)
+            await until(lambda: live.doorkeeper.connections == 0, "it is counted out")
+
+
 @pytest.mark.parametrize(
     "said", [b"", b"GET / HTTP/1.1\r\nHost: x\r\n", b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\nGET /"],
     ids=["nothing", "half a request", "a request and a half"],
@@ -169,6 +181,46 @@ async def test_an_answer_that_nobody_takes_is_hung_up_on(monkeypatch):
             deaf.sendall(b"GET /api/charts/snapshot HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 20)
             await until(lambda: live.doorkeeper.connections == 1, "it has come")
             await until(lambda: live.doorkeeper.connections == 0, "it was hung up on")
+
+
+@asynccontextmanager
+async def taking_a_large_answer(live):
+    """A client with a small window that has asked for some 200 kB; gives its streams and the answer's length."""
+    feed(live)
+    live.hub.market([price(index, float(n), f"R{n}") for n in range(400) for index in range(4)])
+    with socket.socket() as raw:
+        small_buffers(raw)
+        raw.connect(("127.0.0.1", live.port))
+        reader, writer = await asyncio.open_connection(sock=raw, limit=4096)
+        writer.write(b"GET /api/market/NEM/price HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+        yield reader, writer, int(head.partition(b"content-length: ")[2].split()[0])
+        writer.close()
+
+
+async def test_who_reads_slowly_gets_the_whole_answer(monkeypatch):
+    monkeypatch.setattr(door, "REQUEST_WITHIN_S", 0.3)
+    async with (
+        serving(ticking=False) as live,
+        taking_a_large_answer(live) as (reader, _, length),
+    ):
+        got, started = 0, time.monotonic()
+        while got < length and (some := await asyncio.wait_for(reader.read(4096), 5)):
+            got += len(some)
+            await asyncio.sleep(0.02)  # its line is slow
+    assert got == length > 150_000
+    assert time.monotonic() - started > 2 * door.REQUEST_WITHIN_S
+
+
+async def test_half_a_request_after_a_large_answer_is_hung_up_on(monkeypatch):
+    monkeypatch.setattr(door, "REQUEST_WITHIN_S", 0.5)
+    async with (
+        serving(ticking=False) as live,
+        taking_a_large_answer(live) as (reader, writer, length),
+    ):
+        await asyncio.wait_for(reader.readexactly(length), 5)
+        writer.write(b"GET / HT")
+        assert await cut(reader) == b""
 
 
 async def test_a_client_that_has_died_without_a_word_is_hung_up_on(monkeypatch):

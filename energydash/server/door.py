@@ -32,7 +32,8 @@ OUTLET = "energydash.outlet"
 """Where a WebSocket's ASGI scope holds its `Outlet`, among the extensions."""
 
 REQUEST_WITHIN_S = 10.0
-"""A request's head must have come within so many seconds, and an answer be taken on within as many."""
+TAKEN_A_SECOND = 4096
+"""A request's head must have come within so many seconds; in as many, an answer be taken on at so many bytes a second."""
 
 PING_EVERY_S = 20.0
 PONG_WITHIN_S = 40.0
@@ -99,19 +100,18 @@ class HttpDoor(H11Protocol):
     @override
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        if not self._is_answering() and not self.transport.is_closing():
-            self._await_request()
+        self._await_request()
 
     @override
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._stop_waiting()
-        self._deadline = self.loop.call_later(REQUEST_WITHIN_S, self.transport.abort)
+        self._await_reading()
 
     @override
     def resume_writing(self) -> None:
         super().resume_writing()
         self._stop_waiting()
+        self._await_request()
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
@@ -129,8 +129,21 @@ class HttpDoor(H11Protocol):
         return self.cycle is not None and not self.cycle.response_complete
 
     def _await_request(self) -> None:
+        # An answer that is still being taken has its own deadline.
+        if not (self._is_answering() or self.flow.write_paused or self.transport.is_closing()):
+            self._stop_waiting()
+            self._deadline = self.loop.call_later(REQUEST_WITHIN_S, self.transport.abort)
+
+    def _await_reading(self) -> None:
         self._stop_waiting()
-        self._deadline = self.loop.call_later(REQUEST_WITHIN_S, self.transport.abort)
+        unread = self.transport.get_write_buffer_size()
+        self._deadline = self.loop.call_later(REQUEST_WITHIN_S, self._check_reading, unread)
+
+    def _check_reading(self, unread: int) -> None:
+        if unread - self.transport.get_write_buffer_size() < TAKEN_A_SECOND * REQUEST_WITHIN_S:
+            self.transport.abort()
+        else:
+            self._await_reading()
 
     def _stop_waiting(self) -> None:
         if self._deadline is not None:
@@ -196,6 +209,14 @@ class WebSocketDoor(WebSocketsSansIOProtocol):
         self.transport.abort()
 
     # --- the connection ---
+
+    @override
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        before = transport.get_protocol()
+        super().connection_made(transport)
+        # Who has hung up meanwhile has no address any more, but was counted in by the one that it came from.
+        if isinstance(before, HttpDoor):
+            self.client = before.client
 
     @override
     def pause_writing(self) -> None:
