@@ -163,6 +163,7 @@ def serve(
 ) -> None:
     """Offer what the broker carries over WebSocket and REST."""
     console.begin("serve", log_level, debug=debug)
+    config.check_topics(facility_topic, market_topic)
     settings = config.ServeSettings(
         broker=opt.broker_at(
             broker, broker_host, broker_port, ca_file=ca_file, cert_file=cert_file,

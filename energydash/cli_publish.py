@@ -107,6 +107,7 @@ def publish(
         prefix=home_assistant_prefix, topic=home_assistant_topic,
         facilities=opt.several(home_assistant_facility),
     )  # fmt: skip
+    config.check_topics(facility_topic, market_topic)
     settings = config.PublishSettings(
         broker=opt.broker_at(
             broker, broker_host, broker_port, ca_file=ca_file, cert_file=cert_file,

@@ -64,6 +64,22 @@ def topic_beside(stream_topic: str, last_level: str) -> str:
     return f"{head}{slash}{last_level}"
 
 
+def check_topics(facility_topic: str, market_topic: str) -> None:
+    """Refuse topics that nobody can publish to, or whose retained messages would replace each other.
+
+    Raises:
+        ConfigError: one of them is empty or has a wildcard, or both have the same `latest`.
+    """
+    for flag, topic in (("--facility-topic", facility_topic), ("--market-topic", market_topic)):
+        if not topic or set(topic) & {"+", "#", "\0"}:
+            raise ConfigError(f"{flag} {topic!r} is no topic: give one without +, # and NUL")
+    if topic_beside(facility_topic, "latest") == topic_beside(market_topic, "latest"):
+        raise ConfigError(
+            f"--facility-topic {facility_topic} and --market-topic {market_topic} would share the retained "
+            f"{topic_beside(market_topic, 'latest')}: give each a parent of its own"
+        )
+
+
 def load_env_file(path: Path = Path(".env")) -> None:
     """Put what `.env` says beneath the environment: a variable that is set already wins."""
     load_dotenv(path, override=False)

@@ -32,13 +32,15 @@ def test_wrong_usage_ends_with_two(tmp_path):
         (("publish", "--loop", "--follow"), "give one of them"),
         (("publish", "--rebase", "then"), "--rebase then"),
         (("publish", "--start", "2026-03-02", "--end", "2026-03-01"), "the window is empty"),
+        (("publish", "--facility-topic", "a/#"), "is no topic"),
+        (("serve", "--facility-topic", "g/a", "--market-topic", "g/b"), "would share the retained g/latest"),
         (("serve", "--cafile", "no.pem", "--broker", "mqtts://h"), "no.pem is not there"),
         (("serve", "--host", "0.0.0.0"), "--token"),
         (("ui", "--host", "0.0.0.0", "--no-open"), "--insecure"),
         (("ui", "--backend", "http://x", "--no-open"), "no WebSocket address"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
-)
+)  # fmt: skip
 def test_a_wrong_setting_is_one_line_and_two(tmp_path, arguments, words):
     done = energydash(*arguments, "--quiet", cwd=tmp_path)
 

@@ -12,6 +12,8 @@ from energydash.server.view import seen
 
 _KEPT_BYTES = 64 * 1024 * 1024
 _KEPT_MOST = 20_000
+# What is kept is kept by its wish, and a wish may name a thousand facilities.
+_NAME_BYTES = 128
 _REMEMBERED_TICKS = 600
 _REMEMBERED_ROWS = 200_000
 
@@ -47,7 +49,7 @@ class Views:
                 # A tick counts too: it sums up anew what a snapshot before it took as it was.
                 moment = (hub.changes[channel], hub.seq if channel == "charts" else None)
                 make = partial(self._whole, whole, wish, form)
-                chunks.append(self._once((channel, wish, form), moment, make))
+                chunks.append(self._once(wish, (channel, wish, form), moment, make))
         return chunks
 
     def _whole(
@@ -58,6 +60,7 @@ class Views:
     def folded(self, seq: int, wish: schema.Subscribe, form: Form) -> bytes:
         """Give all that changed after a tick, in one step."""
         return self._once(
+            wish,
             ("folded", seq, wish, form),
             self._hub.seq,
             lambda: self.of(self._hub.since(seq), wish, form),
@@ -70,6 +73,7 @@ class Views:
         if resume.stream != self._hub.stream or not known <= seq <= self._hub.seq:
             return None
         return self._once(
+            wish,
             ("missed", seq, wish, form),
             self._hub.seq,
             lambda: self.of(
@@ -88,12 +92,16 @@ class Views:
             _, gone, _ = self._ticks.popleft()
             self._rows -= gone
 
-    def _once(self, key: Hashable, moment: Hashable, make: Callable[[], bytes]) -> bytes:
+    def _once(
+        self, wish: schema.Subscribe, key: Hashable, moment: Hashable, make: Callable[[], bytes]
+    ) -> bytes:
         kept = self._kept.get(key, moment)
         if kept is None:
             kept = make()
             self.made += 1
-            self._kept.put(key, moment, kept, len(kept))
+            self._kept.put(
+                key, moment, kept, len(kept) + _NAME_BYTES * len(wish.filter.facilities)
+            )
         return kept
 
 
