@@ -47,6 +47,7 @@ def test_a_file_that_appears_moves_the_markers_of_the_page(browser, web, tmp_pat
             visit.wait("(old) => String(grid.column('map', 'size')) !== String(old)", 5, before)
             assert time.monotonic() - appeared < LIMIT_S
             assert visit.page.get_by_test_id("simulated").first.is_hidden()
+            assert visit.page.get_by_test_id("source").first.inner_text() == "Data: AEMO"
             assert visit.foreign == []
         finally:
             visit.close()

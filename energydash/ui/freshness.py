@@ -13,7 +13,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """The status bar's content.
 
     `age_s` is the seconds since the stream's last record; `interval_age_min` the minutes since the shown interval
-    began, None on a simulated grid, whose clock is its own.
+    began (0 for one that its source labels with its end), None on a simulated grid, whose clock is its own.
     """
 
     stage: str
@@ -31,7 +31,9 @@ def facts(store: Store, now: datetime) -> Facts:
     status = store.status
     shown = store.shown_time
     last = status.last_record_at if status else None
-    age = None if shown is None or store.simulated else (now - shown) / timedelta(minutes=1)
+    age = None
+    if shown is not None and not store.simulated:
+        age = max(0.0, (now - shown) / timedelta(minutes=1))
     return Facts(
         stage=store.stage().value,
         simulated=store.simulated,

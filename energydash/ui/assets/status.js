@@ -10,6 +10,9 @@ const WORDS = {
   page: "Dashboard server lost",
 }
 
+// Who has measured the real grid.
+const SOURCES = { nemweb: "AEMO", openelectricity: "OpenElectricity" }
+
 // What a reader can do about it; all of it also ends by itself.
 const HINTS = {
   connecting: "no answer yet: start `energydash serve` (or `energydash up`), or give its address with --backend",
@@ -51,6 +54,7 @@ export function render({ model, el }) {
     <div class="status">
       <h1 class="brand"><svg viewBox="0 0 16 16" aria-hidden="true"><path d="M9 0 2 9h5l-1 7 8-10H9z"/></svg>energydash</h1>
       <span class="badge" data-testid="simulated" hidden>Simulated grid</span>
+      <span class="source" data-testid="source" hidden></span>
       <span class="road" role="status" data-testid="freshness"><i aria-hidden="true"></i><b></b> <span class="what"></span></span>
       <span class="shown" data-testid="shown" hidden></span>
       <span class="age" aria-hidden="true" data-testid="age"></span>
@@ -74,6 +78,8 @@ export function render({ model, el }) {
     const time = facts.time ? `${facts.time} NEM time (UTC+10)` : ""
     $(".what").textContent = stage === "live" ? time : facts.time ? `\u2013 stale, as of ${facts.time} NEM time; ${HINTS[stage]}` : `\u2013 ${HINTS[stage]}`
     $(".badge").hidden = !facts.simulated
+    $(".source").hidden = facts.simulated || !facts.source
+    $(".source").textContent = facts.source ? `Data: ${SOURCES[facts.source] || facts.source}` : ""
     $(".count").textContent = facts.facilities ? `${facts.reporting} of ${facts.facilities} stations reporting` : ""
     $(".shown").hidden = !model.shown
     $(".shown").textContent = model.shown ? `Looking at ${model.shown}` : ""
