@@ -201,7 +201,7 @@ async def test_the_document_is_sent_once_and_asks_for_no_token():
 
 
 def test_each_start_gives_the_same_document():
-    code = "import msgspec; from energydash.server import asyncapi as a; from energydash.config import *; print(msgspec.json.encode(a.document(ServeSettings(broker=Broker()))).decode())"
+    code = "import msgspec; from energydash.server import asyncapi as a; from energydash.config import Broker, ServeSettings; print(msgspec.json.encode(a.document(ServeSettings(broker=Broker()))).decode())"
     one, other = (
         subprocess.run(
             [sys.executable, "-c", code], check=True, capture_output=True, env={**os.environ, "PYTHONHASHSEED": seed}
