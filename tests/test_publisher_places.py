@@ -107,6 +107,20 @@ async def test_a_stopped_run_is_resumed_after_the_last_answer_without_a_repeat(t
     assert [(s.event_time, s.facility_id) for s in stations_of(got)] == expected(200)
 
 
+async def test_a_loop_that_is_stopped_in_a_later_round_is_resumed_in_that_round(tmp_path):
+    write_all(tmp_path, 100)
+    with Server("embedded", tmp_path) as server:
+        given = settings(
+            tmp_path, server.address, qos=1, loop=True, delay_s=0.0005, offset_file=tmp_path / "offset"
+        )  # fmt: skip
+        async with stream_of(server.address, 1) as got:
+            for enough in (560, 760):
+                async with in_background(publisher.run(given, silent)):
+                    await until(lambda enough=enough: len(got) > enough, "some of a round")
+    stations = [(s.event_time, s.facility_id) for s in stations_of(got)]
+    assert stations == (expected(100) * 3)[: len(stations)]
+
+
 async def test_after_a_kill_only_the_last_moment_comes_twice(tmp_path):
     tables = tmp_path / "data/csv_output"
     tables.mkdir(parents=True)

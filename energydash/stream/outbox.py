@@ -36,6 +36,10 @@ class Outbox:
         self._mark = mark
         self.records = 0
 
+    def start_over(self) -> None:
+        """Let the place begin again with the tables."""
+        self._mark = None
+
     def add(self, interval: Interval, moment: datetime) -> int:
         """Take an interval whose place in the tables is `moment`; give the number of its records."""
         front = self._mark

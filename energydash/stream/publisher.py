@@ -194,6 +194,7 @@ class _Publisher:
         """Begin the next round of a loop."""
         if self._settings.rebase is None:
             self._retained.start_over()
+        self._outbox.start_over()
         self._shift = None
         self.pace.start_over()
         self._tail.open(self._selection)
