@@ -226,13 +226,15 @@ class Catalogue(Record, frozen=True, kw_only=True):
     """`…/facility_metrics/v1/catalogue`, retained: what the stream's codes stand for, and its source.
 
     `speed` is event seconds per wall second of the stream that follows (None: as fast as it goes): it
-    tells a reader after how long a silence is a fault.
+    tells a reader after how long a silence is a fault. A `round_id` other than the last one says that event time begins
+    again (`publish --loop`), and that what follows is no old news.
     """
 
     source: str
     simulated: bool
     facilities: tuple[FacilityInfo, ...]
     speed: float | None = None
+    round_id: str = ""
 
 
 # --- WebSocket, server to client ---------------------------------------------------------------------
@@ -263,13 +265,17 @@ class FacilityValues(Record, frozen=True, kw_only=True):
 
 
 class InitialData(Record, frozen=True, kw_only=True, tag="initial_data"):
-    """The catalogue and the newest value of every facility."""
+    """The catalogue and the newest value of every facility.
+
+    A `round_id` other than the last one says that event time has begun again: what was known of it is another round's.
+    """
 
     seq: int
     source: str
     simulated: bool
     facilities: tuple[FacilityInfo, ...]
     values: FacilityValues
+    round_id: str = ""
 
 
 class InitialMarketData(Record, frozen=True, kw_only=True, tag="initial_market_data"):

@@ -177,6 +177,11 @@ def test_a_regions_values_are_those_of_the_newest_interval():
     home.take(Interval(at(1), records, [value]))
 
     (topic, body), *rest = home.states()
+    home.start_over()
+    home.take(Interval(at(0), [old], []))
+    (_, again), *_ = home.states()
+    assert json.loads(again)["event_time"] == at(0).isoformat()
+    assert json.loads(again)["demand"] is None
     assert (topic, rest) == ("a02/home/v1/SA1", [])
     assert json.loads(body) == {
         "event_time": at(1).isoformat(),

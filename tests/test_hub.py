@@ -413,6 +413,52 @@ def test_a_filtered_view_is_the_filter_applied_to_the_whole(data, wish):
         assert screen.known(hub) == narrowed.known(hub)
 
 
+def round_of(name: str) -> schema.Catalogue:
+    return msgspec.structs.replace(CATALOGUE, round_id=name)
+
+
+@pytest.mark.parametrize("ticks", [True, False])
+def test_when_event_time_begins_again_so_does_everybody(ticks):
+    """A loop over old tables: the beginning of the next round is older than all that is known."""
+    hub = hub_with()
+    fanout = Fanout(hub)
+    quick, slow, away = newcomer(fanout), newcomer(fanout, room=400), Screen()
+    for index in range(12):
+        take(hub, [power("FARM", index, 1.0), power("COAL", index, 2.0), price(index, 50.0)])
+        fanout.tick(with_status=True)
+    away.show(*whole(fanout, EVERYTHING))
+    left = schema.Resume(seq=hub.seq, stream=hub.stream)
+    here = Screen().show(*read(quick, fanout))
+
+    hub.catalogue(round_of("second"))
+    whole(fanout, EVERYTHING)
+    assert hub.event_time == at(11)
+    for index in range(2):
+        take(hub, [power("FARM", index, 7.0), price(index, 60.0)])
+        if ticks:
+            fanout.tick(with_status=True)
+    settle_all(fanout)
+
+    fresh_one = Hub(HISTORY)
+    for each in (round_of("second"), *(r for i in range(2) for r in (power("FARM", i, 7.0), price(i, 60.0)))):  # fmt: skip
+        fresh_one.catalogue(each) if isinstance(each, schema.Catalogue) else take(fresh_one, [each])  # fmt: skip
+    settle(fresh_one)
+    assert everything_of(hub) == everything_of(fresh_one)
+    known = fresh(fanout).known(hub)
+    for screen in (here.show(*read(quick, fanout)), Screen().show(*read(slow, fanout)), away.show(*read(newcomer(fanout, resume=left), fanout))):  # fmt: skip
+        assert screen.known(hub) == known
+
+
+@pytest.mark.parametrize("name", ["", "first"])
+def test_a_publisher_that_comes_back_does_not_begin_again(name):
+    hub = Hub(HISTORY)
+    hub.catalogue(round_of("first"))
+    hub.facilities([power("FARM", 5, 1.0)])
+    hub.catalogue(round_of(name))
+    hub.facilities([power("FARM", 4, 1.0)])
+    assert hub.event_time == at(5)
+
+
 def test_a_reader_of_one_channel_hears_of_no_other():
     fanout = Fanout(hub_with(power("FARM", 0, 1.0), price(0, 50.0)))
     client = newcomer(fanout, schema.Subscribe(channels=frozenset({"market"})))

@@ -15,12 +15,13 @@ from stream_tables import CODES, START, at, settings, write_all, write_facilitie
 from test_publisher import in_background, stream_of
 from test_publisher_faults import expected, stations_of, without_repeats
 
-from energydash import nem
+from energydash import config, nem
 from energydash.config import Broker
 from energydash.errors import ConfigError, FileError
 from energydash.progress import silent
 from energydash.schema import FacilityRecord, MarketRecord
-from energydash.stream import publisher
+from energydash.server.hub import Hub
+from energydash.stream import publisher, subscriber
 from energydash.stream.client import Mark
 from energydash.stream.outbox import Outbox, after, key_of
 from energydash.stream.replay import Interval, rebase, shifted
@@ -203,6 +204,32 @@ async def test_a_rebased_loop_never_goes_back_in_time(tmp_path):
     times = list(dict.fromkeys(each.event_time for each in stations_of(got)[:27]))
     assert abs(times[0] - nem.now()) < timedelta(minutes=6)
     assert times == [times[0] + i * nem.INTERVAL for i in range(9)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_loop_moves_the_grid_again_in_each_round(tmp_path, kind):
+    """The tables are what they are: the first interval of a round is older than the last of the round before."""
+    write_all(tmp_path, 20)
+    rounds = []
+
+    class Watched(Hub):
+        def facilities(self, records):
+            super().facilities(records)
+            if not rounds or self.event_time < rounds[-1][-1]:
+                rounds.append([])
+            rounds[-1].append(self.event_time)
+
+    hub = Watched()
+    topics = {"facility_topic": config.FACILITY_TOPIC, "market_topic": config.MARKET_TOPIC}
+    with Server(kind, tmp_path) as server:
+        given = settings(tmp_path, server.address, loop=True, speed=6000.0)
+        async with in_background(subscriber.run(server.address, **topics, sink=hub)):
+            await until(lambda: hub.connected, "the subscriber is there")
+            async with in_background(publisher.run(given, silent)):
+                await until(lambda: len(rounds) == 3, "the third round", 15)
+                await until(lambda: rounds[-1][-1] == at(19), "its end")
+    assert [(each[0], each[-1]) for each in rounds] == [(at(0), at(19))] * 3
+    assert all(len(set(each)) == 20 for each in rounds)
 
 
 async def test_follow_sends_a_value_again_that_was_revised_two_days_back(tmp_path):

@@ -66,6 +66,12 @@ class Home:
         """Take what the codes stand for."""
         self._info = {each.code: each for each in catalogue.facilities}
 
+    def start_over(self) -> None:
+        """Forget the values: event time begins again."""
+        self._moment = None
+        self._stations.clear()
+        self._market.clear()
+
     def take(self, interval: Interval) -> None:
         """Keep what belongs to the newest interval, and the market's newest values."""
         if interval.facilities and (self._moment is None or interval.moment >= self._moment):

@@ -33,6 +33,7 @@ CONNECT_TIMEOUT_S = 5.0
 
 _IDLE_S = 0.5
 _SETTLE_S = 1.0
+_BETWEEN_ROUNDS_S = 0.25
 
 
 class PublishSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -159,7 +160,7 @@ class _Publisher:
             if self._settings.loop:
                 # Tables without a single interval must not become a busy loop.
                 await asyncio.sleep(0 if self._intervals != before else _IDLE_S)
-                self._start_over()
+                await self._start_over(client)
             elif self._settings.follow:
                 await self._await_more(client)
             else:
@@ -190,10 +191,14 @@ class _Publisher:
         self._ledger.sent(interval)
         return rest
 
-    def _start_over(self) -> None:
+    async def _start_over(self, client: Client) -> None:
         """Begin the next round of a loop."""
         if self._settings.rebase is None:
-            self._retained.start_over()
+            # MQTT keeps no order between topics: what is under way of either round must not meet the word between them.
+            await asyncio.sleep(_BETWEEN_ROUNDS_S)
+            await self._retained.start_over(client)
+            await client.settled()
+            await asyncio.sleep(_BETWEEN_ROUNDS_S)
         self._outbox.start_over()
         self._shift = None
         self.pace.start_over()

@@ -167,7 +167,10 @@ class Session:
             self._map.show(store)
             self._panes.choose(self._choice)
             self._drawn = None
-        self._charts.refresh(store, self._choice, times)
+            # What was drawn before may be of another round or source.
+            self._charts.show(store, self._choice)
+        else:
+            self._charts.refresh(store, self._choice, times)
         self._show_moment()
         self._panes.tell()
 

@@ -73,6 +73,7 @@ class Store:
         self.connected = False
         self.ever_connected = False
         self._stream = ""
+        self._round_id: str | None = None
         self.last: tuple[str, int] | None = None
         self._rows: dict[datetime, dict[str, Row]] = {}
         self._row_versions: dict[datetime, int] = {}
@@ -107,15 +108,23 @@ class Store:
 
     def _begin(self, frame: schema.InitialData) -> None:
         """Start from a snapshot; a server that came back lost its past, but this store need not."""
-        if (frame.source, frame.simulated) != (self.source, self.simulated):
-            self.past, self.times = Past(), []
+        turned = self._is_another_round(frame.round_id)
+        if turned or (frame.source, frame.simulated) != (self.source, self.simulated):
+            self.past, self.times, self.revised = Past(), [], set()
             self._rows, self._row_versions = {}, {}
             self.source, self.simulated = frame.source, frame.simulated
+            self.catalogue_version = self.version
         if frame.facilities and frame.facilities != self.facilities:
             self.facilities = frame.facilities
             self.by_code = {each.code: each for each in frame.facilities}
             self.catalogue_version = self.version
         self.snapshots += 1
+
+    def _is_another_round(self, round_id: str) -> bool:
+        """Whether event time has begun again; a server that has not heard of any round says nothing."""
+        known = self._round_id
+        self._round_id = round_id or known or ""
+        return bool(round_id) and known not in {None, round_id}
 
     def remember(self, values: schema.FacilityValues, asked_at: int) -> None:
         """Take in a station's day that was asked for at a version."""
