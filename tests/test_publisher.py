@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 import time
 from itertools import pairwise
 
@@ -125,6 +126,31 @@ async def test_no_broker_is_one_line_that_says_what_to_do(tmp_path):
         BrokerError, match=r"no MQTT broker answers at mqtt://127\.0\.0\.1:.*start"
     ):
         await publisher.run(settings(tmp_path, nowhere), silent, connect_timeout_s=0.3)
+
+
+@pytest.fixture(params=["takes no connection", "says nothing"])
+def mute(request):
+    """A port behind which nobody answers: the system drops what comes, or takes it and that is all."""
+    with contextlib.ExitStack() as stack:
+        door = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        port = door.getsockname()[1]
+        if request.param == "takes no connection":
+            for _ in range(4):
+                waiting = stack.enter_context(socket.socket())
+                waiting.settimeout(0)
+                waiting.connect_ex(("127.0.0.1", port))
+        yield port
+
+
+async def test_a_broker_that_does_not_answer_is_waited_for_no_longer_than_was_said(
+    tmp_path, mute
+):
+    write_all(tmp_path, 1)
+    broker = config.Broker(port=mute)
+    began = time.monotonic()
+    with pytest.raises(BrokerError, match="no MQTT broker answers"):
+        await publisher.run(settings(tmp_path, broker), silent, connect_timeout_s=0.5)
+    assert 0.4 < time.monotonic() - began < 1.5
 
 
 async def test_missing_tables_are_said_before_a_broker_is_asked(tmp_path):
