@@ -108,6 +108,23 @@ async def test_a_stopped_run_is_resumed_after_the_last_answer_without_a_repeat(t
     assert [(s.event_time, s.facility_id) for s in stations_of(got)] == expected(200)
 
 
+async def test_between_messages_far_apart_the_place_follows_the_answers(tmp_path):
+    """With a distance of seconds an interval of the grid takes a quarter of an hour: a kill must not have all of it come again."""
+    write_all(tmp_path, 1)
+    offset = tmp_path / "offset"
+    with Server("embedded", tmp_path) as server:
+        given = settings(tmp_path, server.address, qos=1, delay_s=0.6, offset_file=offset)
+        async with (
+            stream_of(server.address, 1) as got,
+            in_background(publisher.run(given, silent)),
+        ):
+            for number, code in enumerate(CODES[:2], 1):
+                await until(
+                    lambda code=code: offset.exists() and code in offset.read_text(), code
+                )
+                assert len(got) == number
+
+
 async def test_a_loop_that_is_stopped_in_a_later_round_is_resumed_in_that_round(tmp_path):
     write_all(tmp_path, 100)
     with Server("embedded", tmp_path) as server:

@@ -150,7 +150,7 @@ class _Publisher:
 
     async def _stream(self, client: Client) -> None:
         await self._retained.announce(client)
-        await self._outbox.send(client)
+        await self._outbox.send(client, self._keep_position)
         while True:
             before = self._intervals
             while (interval := await self._next()) is not None:
@@ -235,7 +235,7 @@ class _Publisher:
         self._intervals += 1
         self._first = self._first or moved.moment
         self._last = max(self._last or moved.moment, moved.moment)
-        await self._outbox.send(client)
+        await self._outbox.send(client, self._keep_position)
         await self._retained.refresh_if_time(client)
         await self._keep_position()
         self._show(moved.moment)
