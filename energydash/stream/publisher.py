@@ -87,7 +87,8 @@ class _Publisher:
         # Up to here an earlier run came.
         self._mark: Mark | None = self._position.load() if self._position else None
         self._outbox = Outbox(topics, settings.delay_s, self._mark)
-        self._retained = Retained(settings, Home.of(settings))
+        self._home = Home.of(settings)
+        self._retained = Retained(settings, self._home)
         self._ledger = Ledger() if settings.follow else None
         self._selection = Selection()
         self._shift: timedelta | None = None
@@ -104,7 +105,9 @@ class _Publisher:
     async def run(self, connect_timeout_s: float) -> PublishSummary:
         started = time.monotonic()
         # What is malformed is said before any broker is asked.
-        await self._read_catalogue()
+        published = await self._read_catalogue()
+        if self._home is not None:
+            self._home.check(published)
         self._tail.open(self._selection)
         await self._tail.peek()
         begun = time.monotonic()
@@ -121,7 +124,8 @@ class _Publisher:
             sending_s=round(time.monotonic() - begun, 3),
         )
 
-    async def _read_catalogue(self) -> None:
+    async def _read_catalogue(self) -> frozenset[str]:
+        """Read what there is and what of it was chosen; give the codes of the stations that are published."""
         settings = self._settings
         catalogue = await self._tail.catalogue(settings.speed)
         self._selection = selection_of(
@@ -134,6 +138,7 @@ class _Publisher:
         )
         chosen = tuple(each for each in catalogue.facilities if self._selection.has(each.code))
         self._retained.catalogue(msgspec.structs.replace(catalogue, facilities=chosen))
+        return frozenset(each.code for each in chosen)
 
     async def _work(self, client: Client) -> None:
         """Use one connection to the end, and leave it as one should, also when told to stop."""
