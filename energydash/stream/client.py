@@ -247,16 +247,18 @@ class Client(aiomqtt.Client):
     def _on_publish(
         self, client: Any, userdata: Any, mid: int, reason_code: ReasonCode, properties: Any
     ) -> None:
-        message = self._under_way.pop(mid, None)
+        message = self._under_way.get(mid)
         if message is None:
             super()._on_publish(client, userdata, mid, reason_code, properties)
             return
         self._answers += 1
         if reason_code.value >= _REFUSED:
+            # It did not arrive, and keeps its place among those that have no answer yet.
             self._refusal = self._refusal or (message, reason_code)
-            self._under_way[mid] = message  # it did not arrive
             self._moved.set()
-        elif len(self._under_way) <= self._wanted:
+            return
+        del self._under_way[mid]
+        if len(self._under_way) <= self._wanted:
             self._moved.set()
 
     @override

@@ -11,7 +11,7 @@ import msgspec
 
 from energydash import nem
 from energydash.config import PublishSettings
-from energydash.errors import FileError
+from energydash.errors import ConfigError, FileError
 from energydash.process import paused_by_signal
 from energydash.progress import Progress
 from energydash.stream.client import Client, Mark
@@ -91,6 +91,7 @@ class _Publisher:
         self._retained = Retained(settings, self._home)
         self._ledger = Ledger() if settings.follow else None
         self._selection = Selection()
+        self._is_renewed = False
         self._shift: timedelta | None = None
         self._intervals = 0
         self._first: datetime | None = None
@@ -173,12 +174,23 @@ class _Publisher:
 
     async def _next(self) -> Interval | None:
         """Give what is to be sent next; None at the end of the tables."""
-        while (interval := await self._tail.peek()) is not None:
+        while (interval := await self._peek()) is not None:
             news = self._news(interval)
             if news is not None:
                 return news
             self._tail.drop()
         return None
+
+    async def _peek(self) -> Interval | None:
+        """Give what the tables have next; where renewed ones are broken on the way, that is their end for now."""
+        try:
+            return await self._tail.peek()
+        except FileError as exc:
+            if not self._is_renewed:
+                raise
+            logger.warning("the renewed tables cannot be read to their end: %s", exc)
+            self._tail.drop()
+            return None
 
     def _news(self, interval: Interval) -> Interval | None:
         """Give what an earlier run, or an earlier reading of the tables, has not sent."""
@@ -219,10 +231,11 @@ class _Publisher:
                     self._selection, self._ledger.facilities_after, self._ledger.market_after
                 )
                 await self._tail.peek()
-            except FileError as exc:
+            except (FileError, ConfigError) as exc:
                 logger.warning("the renewed tables cannot be read: %s", exc)
                 self._tail.drop()
                 continue
+            self._is_renewed = True
             await self._retained.announce(client)
             return
 
