@@ -42,19 +42,24 @@ class Horizon:
     def admit(self, records: Sequence[_Record]) -> tuple[list[_Record], int]:
         """Give what may pass now, also of what came before, and how many of `records` may not (yet)."""
         passed: list[_Record] = []
+        held: list[_Record] = []
         for record in records:
             known = self._newest
-            if self._newest is not None and record.event_time <= self._newest:
+            if known is not None and record.event_time <= known:
                 passed.append(record)
-            elif record.event_time <= self._limit():
+                continue
+            if record.event_time <= self._limit():
                 self._newest = record.event_time
                 passed.append(record)
             else:
                 self._hold(record)
+                held.append(record)
             if self._newest != known:
                 passed.extend(self._released())
+        if not held:
+            return passed, 0
         limit = self._limit()
-        return passed, sum(record.event_time > limit for record in records)
+        return passed, sum(record.event_time > limit for record in held)
 
     def _limit(self) -> datetime:
         now = self._clock()
