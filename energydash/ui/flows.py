@@ -41,7 +41,7 @@ _PLACES = {
 _Align = Literal["left", "right"]
 _LABELS: dict[frozenset[str], tuple[Point, _Align]] = {
     frozenset({"NSW1", "QLD1"}): ((149.0, -28.0), "right"),
-    frozenset({"NSW1", "VIC1"}): ((154.3, -38.5), "right"),
+    frozenset({"NSW1", "VIC1"}): ((154.5, -38.5), "right"),
     frozenset({"SA1", "VIC1"}): ((139.5, -38.3), "right"),
     frozenset({"TAS1", "VIC1"}): ((148.0, -40.0), "left"),
 }
@@ -164,21 +164,14 @@ def _label(ends: frozenset[str], links: list[str], flows: Mapping[str, Flow]) ->
     place, align = _LABELS.get(ends) or (_middle(first), "left")
     return Label(
         ends=ends,
-        text=_text(first, known, parts, full, alone=len(links) == 1),
+        text=_text(first, known, parts, full),
         place=geography.mercator(*place),
         align=align,
         at_limit=bool(full),
     )
 
 
-def _text(
-    ends: tuple[str, str],
-    known: list[float],
-    parts: list[Flow],
-    full: list[str],
-    *,
-    alone: bool,
-) -> str:
+def _text(ends: tuple[str, str], known: list[float], parts: list[Flow], full: list[str]) -> str:
     if not known:
         return ""
     net = sum(known)
@@ -189,7 +182,7 @@ def _text(
     bounds = [limit(part, net) for part in parts]
     most = sum(bound or 0.0 for bound in bounds)
     of = f" of {numbers.grouped(most)}" if most >= abs(net) else ""
-    who = "" if alone else f"{', '.join(_name(link) for link in full)} "
+    who = "" if len(full) == len(parts) else f"{', '.join(_name(link) for link in full)} "
     told = f"\n{who}at limit" if full else ""
     return f"{way}\n{numbers.megawatts(abs(net))}{of}{told}"
 
