@@ -54,6 +54,7 @@ def up(
     detach: Annotated[
         bool, opt.option("--detach", "Go on in the background; `energydash down` ends it.")
     ] = False,
+    base_url: opt.BaseUrl = config.OPENELECTRICITY_URL,
     nemweb_url: opt.NemwebUrl = config.NEMWEB_URL,
     seed: opt.Seed = 1,
     log_level: opt.LogLevel = "INFO",
@@ -68,12 +69,12 @@ def up(
         _detach(data_dir, open_browser=open_browser and show_ui, quiet=quiet, as_json=as_json)
         return
     from energydash import up as supervisor
-    from energydash.sources.choose import settled
+    from energydash.sources.choose import settled_live
 
     # A replay asks no source for anything.
-    of = source.value if replay else settled(source.value, config.api_key(), nemweb_url)
+    of = source.value if replay else settled_live(source.value, config.api_key(), nemweb_url, base_url)  # fmt: skip
     settings = config.UpSettings(
-        data_dir=data_dir, source=of, nemweb_url=nemweb_url, replay=replay, broker=broker, speed=speed, host=host, port=port,
+        data_dir=data_dir, source=of, base_url=base_url, nemweb_url=nemweb_url, replay=replay, broker=broker, speed=speed, host=host, port=port,
         server_port=server_port, port_base=port_base, ui=show_ui, token=opt.secret(token), open_browser=open_browser,
         insecure=insecure, auth=auth, seed=seed, quiet=quiet or as_json, log_level=log_level, keep_days=keep_days,
     )  # fmt: skip

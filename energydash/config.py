@@ -295,6 +295,7 @@ class UpSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     data_dir: Path
     source: SourceName
+    base_url: str = OPENELECTRICITY_URL
     nemweb_url: str = NEMWEB_URL
     broker: str = "embedded"
     speed: float = 60.0

@@ -139,7 +139,8 @@ RequestsPerAddress = Annotated[
 Source = Annotated[
     SourceName,
     option(
-        "--source", "Where data comes from; auto: the API if a key is set, else AEMO's files."
+        "--source",
+        "Where data comes from; auto: the API with a key (to follow: who is fresher), else AEMO's files.",
     ),
 ]
 Seed = Annotated[int, option("--seed", "Which simulated grid.")]

@@ -35,7 +35,7 @@ MARKET_KEYS = [
     ("NEM", metric, region)
     for metric in ("price", "demand")
     for region in (None, "NSW1", "SA1")
-]
+] + [("NEM", metric, "V-SA") for metric in (nem.FLOW, nem.EXPORT_LIMIT)]
 EVERYTHING = schema.Subscribe()
 WISHES = st.builds(
     schema.Subscribe,
@@ -166,6 +166,11 @@ def chart_rows(frame):
             there = {name: value for name, value in row.items() if value is not None}
             if there != {"reporting": 0}:
                 charts[moment][scope.scope] = there
+        for link in frame.links:
+            columns = {"flow": link.flow, "least": link.import_limit, "most": link.export_limit}
+            there = {name: v[index] for name, v in columns.items() if v[index] is not None}
+            if there:
+                charts[moment][link.link] = there
     return charts
 
 
@@ -403,7 +408,9 @@ def test_a_filtered_view_is_the_filter_applied_to_the_whole(data, wish):
                 or name.removeprefix("fuel ") in fuels
             }
             for scope, row in scopes.items()
-            if not regions or scope in regions
+            if not regions
+            or scope in regions
+            or (scope == "V-SA" and regions & {"VIC1", "SA1"})
         }
         for moment, scopes in charts.items()
     }
@@ -816,7 +823,15 @@ def test_an_interconnector_is_in_the_market_and_no_region_of_the_charts():
     flow = schema.MarketRecord(
         network_code="NEM", metric="flow", event_time=at(0), value=250.0, network_region="V-SA"
     )
-    hub.market([price(0, 80.0), flow])
+    strange = msgspec.structs.replace(flow, network_region="X-Y")
+    hub.market([price(0, 80.0), price(1, 81.0), flow, strange])
+    charts = hub.initial_charts()
 
-    assert flow in hub.initial_market().values
-    assert "V-SA" not in {scope.scope for scope in hub.initial_charts().scopes}
+    assert {flow, strange} <= set(hub.initial_market().values)
+    assert "V-SA" not in {scope.scope for scope in charts.scopes}
+    assert charts.links == (
+        schema.LinkSeries(
+            link="V-SA", ends=("VIC1", "SA1"), flow=(250.0, None),
+            import_limit=(None, None), export_limit=(None, None),
+        ),
+    )  # fmt: skip

@@ -37,7 +37,9 @@ def test_readme_tells_each_message_with_all_its_fields(name):
     assert fields <= words(ROWS[name])
 
 
-@pytest.mark.parametrize("name", ["FacilityValues", "MarketRecord", "ScopeSeries", "Filter"])
+@pytest.mark.parametrize(
+    "name", ["FacilityValues", "MarketRecord", "ScopeSeries", "LinkSeries", "Filter"]
+)
 def test_readme_tells_what_is_within_a_message(name):
     told = words(PART) | {"times", "at"}
 

@@ -153,7 +153,7 @@ def nemweb(url: str) -> Finding:
     """Look whether AEMO's public files are there, which is what `auto` shows without a key."""
     if is_reachable(url):
         return ok("nemweb", f"AEMO's files are at {url}")
-    meant = "as a key is set, `auto` needs none" if config.api_key() else "`auto` shows the simulated grid"  # fmt: skip
+    meant = "`auto` takes the API, as a key is set" if config.api_key() else "`auto` shows the simulated grid"  # fmt: skip
     return warning("nemweb", f"{url} does not answer: {meant}", "check the connection to the internet, and --nemweb-url")  # fmt: skip
 
 

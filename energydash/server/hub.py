@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from energydash import nem, schema
 from energydash.server.aggregates import Plan, Totals, series
 from energydash.server.history import FullError, History, MarketKey, ordered
+from energydash.server.links import links
 from energydash.server.records import Timed, at, columns, is_news, key_of, nem_time
 
 _STALE_LEAST_S = 15.0
@@ -242,11 +243,7 @@ class Hub:
             frames.append(schema.MarketUpdate(seq=self.seq, values=values))
         times = sorted(moment for moment, stamp in self._time_stamps.items() if stamp > seq)
         if times:
-            frames.append(
-                schema.ChartsUpdate(
-                    seq=self.seq, times=tuple(times), scopes=self._scopes(times)
-                )
-            )
+            frames.append(self._charts(schema.ChartsUpdate, times))
         return frames
 
     def initial_data(self) -> schema.InitialData:
@@ -270,9 +267,7 @@ class Hub:
         self._forget()
         self._sum(self._changed_times)
         times = sorted(self._sums)
-        return schema.InitialCharts(
-            seq=self.seq, times=tuple(times), scopes=self._scopes(times)
-        )
+        return self._charts(schema.InitialCharts, times)
 
     def status(self, clients: int = 0) -> schema.Status:
         """Give how the road behind the server is."""
@@ -313,6 +308,16 @@ class Hub:
 
     def _values(self, codes: Iterable[str]) -> schema.FacilityValues:
         return columns([self.newest[code] for code in sorted(codes)])
+
+    def _charts[T: (schema.InitialCharts, schema.ChartsUpdate)](
+        self, frame: type[T], times: list[datetime]
+    ) -> T:
+        return frame(
+            seq=self.seq,
+            times=tuple(times),
+            scopes=self._scopes(times),
+            links=links(self._history, times),
+        )
 
     def _scopes(self, times: list[datetime]) -> tuple[schema.ScopeSeries, ...]:
         rows: list[Mapping[str, Totals]] = [self._sums[moment] for moment in times]

@@ -202,7 +202,7 @@ def fetch_arguments(plan: Plan) -> list[str]:
     return _command(
         "fetch", plan, "--data-dir", str(plan.folder), "--source", plan.source,
         "--start", (now - HISTORY).isoformat(), "--end", end.isoformat(),
-        "--seed", str(plan.settings.seed), "--nemweb-url", plan.settings.nemweb_url,
+        "--seed", str(plan.settings.seed), *_addresses(plan),
     )  # fmt: skip
 
 
@@ -211,8 +211,12 @@ def follow_arguments(plan: Plan) -> list[str]:
     return _command(
         "fetch", plan, "--data-dir", str(plan.folder), "--source", plan.source, "--follow",
         "--days", str(HISTORY / timedelta(days=1)), "--keep-days", str(plan.settings.keep_days),
-        "--nemweb-url", plan.settings.nemweb_url,
+        *_addresses(plan),
     )  # fmt: skip
+
+
+def _addresses(plan: Plan) -> tuple[str, ...]:
+    return "--base-url", plan.settings.base_url, "--nemweb-url", plan.settings.nemweb_url
 
 
 def convert_arguments(plan: Plan) -> list[str]:

@@ -64,6 +64,7 @@ class Session:
         self._map.on_open(self._open)
         self._colour()
         self._map.measure(look.metric)
+        self._map.shade(look.shade)
         self._panes.look(look)
         self.pull()
         self._show_tab(look.tab)
@@ -191,6 +192,8 @@ class Session:
             self._charts.paint(PALETTES[self._mode], look.selection.region)
         if look.metric != old.metric:
             self._map.measure(look.metric)
+        if look.shade != old.shade:
+            self._map.shade(look.shade)
         if look.tab != old.tab:
             self._panes.empty_table()
         self._panes.look(look)
@@ -219,7 +222,7 @@ class Session:
         self._drawn = drawn
         instant = store.instant(shown)
         self._map.draw(instant, self._choice.codes, self._share(instant))
-        self._map.price(store, shown)
+        self._map.regions(store, shown)
         row = self._choice.row(shown)
         self._charts.tell(store, row, look.selection.region, shown)
         self._map.choose(look.facility)

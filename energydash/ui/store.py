@@ -4,7 +4,7 @@ Every change gets a version; a session remembers the last one it has drawn and a
 """
 
 from bisect import insort
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -52,6 +52,15 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     reporting: int = 0
 
 
+class Flow(msgspec.Struct, frozen=True, kw_only=True):
+    """An interconnector in one interval, MW from the first of `ends` to the second: what flows, at least and at most."""
+
+    ends: tuple[str, str]
+    mw: float | None
+    least: float | None = None
+    most: float | None = None
+
+
 _NOTHING = Row(fuel={})
 
 
@@ -77,6 +86,7 @@ class Store:
         self.last: tuple[str, int] | None = None
         self._rows: dict[datetime, dict[str, Row]] = {}
         self._row_versions: dict[datetime, int] = {}
+        self._flows: dict[datetime, dict[str, Flow]] = {}
         self._made: dict[Hashable, tuple[Hashable, Any]] = {}
 
     # --- the feed writes -----------------------------------------------------------------------------
@@ -98,7 +108,7 @@ class Store:
             case schema.FacilityUpdate():
                 self.past.put(frame.values, self.version)
             case schema.InitialCharts() | schema.ChartsUpdate():
-                self._take_rows(frame.times, frame.scopes)
+                self._take_rows(frame)
             case schema.Hello(stream=stream):
                 self._stream = stream
             case schema.Status():
@@ -111,7 +121,7 @@ class Store:
         turned = self._is_another_round(frame.round_id)
         if turned or (frame.source, frame.simulated) != (self.source, self.simulated):
             self.past, self.times, self.revised = Past(), [], set()
-            self._rows, self._row_versions = {}, {}
+            self._rows, self._row_versions, self._flows = {}, {}, {}
             self.source, self.simulated = frame.source, frame.simulated
             self.catalogue_version = self.version
         if frame.facilities and frame.facilities != self.facilities:
@@ -131,20 +141,23 @@ class Store:
         self.version += 1
         self.past.put(values, self.version, asked_at)
 
-    def _take_rows(
-        self, times: tuple[datetime, ...], scopes: tuple[schema.ScopeSeries, ...]
-    ) -> None:
-        for i, moment in enumerate(times):
+    def _take_rows(self, frame: schema.InitialCharts | schema.ChartsUpdate) -> None:
+        for i, moment in enumerate(frame.times):
             if moment not in self._rows:
                 insort(self.times, moment)
-            row = {each.scope: _row(each, i) for each in scopes}
+            row = {each.scope: _row(each, i) for each in frame.scopes}
+            self._flows[moment] = {
+                each.link: _flow(each, i)
+                for each in frame.links
+                if _at(each.flow, i) is not None
+            }
             if moment in self._rows and self._rows[moment] != row and moment in self.settled:
                 self.revised.add(moment)
             self._rows[moment] = row
             self._row_versions[moment] = self.version
         while self.times and self.times[0] <= self.times[-1] - HISTORY:
             gone = self.times.pop(0)
-            del self._rows[gone], self._row_versions[gone]
+            del self._rows[gone], self._row_versions[gone], self._flows[gone]
 
     # --- the sessions read ---------------------------------------------------------------------------
 
@@ -179,6 +192,10 @@ class Store:
     def row(self, moment: datetime, scope: str) -> Row:
         """Give a scope's interval; all None where nothing is known."""
         return self._rows.get(moment, {}).get(scope, _NOTHING)
+
+    def flows(self, moment: datetime) -> Mapping[str, Flow]:
+        """Give what flowed through each interconnector in an interval; nothing where the source does not tell."""
+        return self._flows.get(moment, {})
 
     def rows(self, scope: str, times: Iterable[datetime] | None = None) -> list[Row]:
         """Give a scope's intervals, oldest first."""
@@ -239,6 +256,15 @@ def _row(series: schema.ScopeSeries, i: int) -> Row:
         fuel=fuel,
         reporting=series.reporting[i] if series.reporting else 0,
         **{name: _at(getattr(series, name), i) for name in _FIELDS},
+    )
+
+
+def _flow(series: schema.LinkSeries, i: int) -> Flow:
+    return Flow(
+        ends=series.ends,
+        mw=_at(series.flow, i),
+        least=_at(series.import_limit, i),
+        most=_at(series.export_limit, i),
     )
 
 
