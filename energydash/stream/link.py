@@ -12,7 +12,7 @@ import aiomqtt
 from aiomqtt.exceptions import MqttConnectError
 
 from energydash.address import Broker
-from energydash.errors import BrokerError
+from energydash.errors import BrokerError, EnergydashError
 from energydash.stream.client import Client, connected, tls_context
 
 logger = logging.getLogger(__name__)
@@ -138,6 +138,17 @@ class Link:
 
 def _why(error: BaseException) -> str:
     return str(error.__cause__ or error)
+
+
+async def refusal(node: Broker, within_s: float) -> str:
+    """Give why a broker does not let us in, empty if it does; it is asked once, as every `Link` asks."""
+    try:
+        async with asyncio.timeout(within_s), connected(node, f"trial-{secrets.token_hex(4)}"):
+            return ""
+    except TimeoutError:
+        return f"no answer within {within_s:.0f} s"
+    except (aiomqtt.MqttError, EnergydashError) as exc:
+        return str(exc)
 
 
 def is_refusal(error: aiomqtt.MqttError) -> bool:
