@@ -11,6 +11,7 @@ import param
 from panel.custom import JSComponent
 
 from energydash.ui import bundled
+from energydash.ui.locking import locked
 
 
 def _looks(name: str) -> list[str]:
@@ -24,7 +25,8 @@ class Part(JSComponent):
 
     def heard(self, callback: Callable[[dict[str, Any]], None]) -> None:
         """Call back with what was done; anything that is no mapping with a `do` is passed over."""
-        self.on_msg(lambda event: callback(event.data) if _is_action(event.data) else None)
+        react = locked(callback)
+        self.on_msg(lambda event: react(event.data) if _is_action(event.data) else None)
 
 
 def _is_action(data: object) -> bool:
@@ -123,7 +125,7 @@ class Address(Part):
     _esm = bundled.FOLDER / "address.js"
 
 
-class Wide(Part):
-    """Gives the tab that it is in the page's whole width."""
+class Rendered(Part):
+    """Says that the browser has rendered what it stands behind: a widget that is changed before that fails there."""
 
-    _esm = bundled.FOLDER / "wide.js"
+    _esm = bundled.FOLDER / "rendered.js"

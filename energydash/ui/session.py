@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import panel as pn
+import param
 from bokeh.document import Document
 
 from energydash.ui import (
@@ -19,6 +20,7 @@ from energydash.ui.address import TABS, Look
 from energydash.ui.charts import Charts
 from energydash.ui.explore.reading import Reading
 from energydash.ui.explore.view import Explore
+from energydash.ui.locking import locked
 from energydash.ui.map import Map, Share
 from energydash.ui.panes import FULL, Panes
 from energydash.ui.past import Instant
@@ -57,10 +59,10 @@ class Session:
         self._map = Map(PALETTES[self._mode], tiles)
         self._charts = Charts()
         self._explore = Explore(store, PALETTES[self._mode], reading)
-        self._tabs = layout.tabs(self._map.view(), self._panes.table, self._explore.view)
+        self._views = layout.views(self._map.view(), self._panes.table, self._explore.view)
         self._panes.on_action(self._heard)
-        self._panes.status.param.watch(lambda event: self._paint(event.new), "theme")
-        self._panes.status.param.watch(lambda _: self._calm(), "narrow")
+        self._panes.status.param.watch(locked(self._paint), "theme")
+        self._panes.status.param.watch(locked(self._calm), "narrow")
         self._map.on_open(self._open)
         self._colour()
         self._map.measure(look.metric)
@@ -76,7 +78,7 @@ class Session:
                 "status": panes.status,
                 "cards": panes.cards,
                 "toolbar": panes.toolbar,
-                "where": self._tabs,
+                "where": self._views,
                 "fuels": panes.fuels,
                 "stack": pn.pane.Bokeh(self._charts.stack, **FULL),
                 "price": pn.pane.Bokeh(self._charts.price, **FULL),
@@ -127,17 +129,20 @@ class Session:
             self._panes.address.entry = {"query": query, "step": address.is_step(old, look)}
 
     def _hand_out(self, what: str) -> None:
+        sheet = self._explore.sheet() if self._look.tab == "explore" else self._sheet(what)
+        if sheet is not None:
+            self._panes.hand_out(sheet)
+
+    def _sheet(self, what: str) -> sheets.Sheet | None:
         store, look, shown = self._store, self._look, self._moment()
         facility = store.by_code.get(look.facility)
         if shown is None:
-            return
+            return None
         if what == "station" and facility:
-            sheet = sheets.station(store, look, facility)
-        elif what == "series":
-            sheet = sheets.series(store, look, self._choice.rows(store.times))
-        else:
-            sheet = sheets.stations(store, look, self._choice.stations, store.instant(shown))
-        self._panes.hand_out(sheet)
+            return sheets.station(store, look, facility)
+        if what == "series":
+            return sheets.series(store, look, self._choice.rows(store.times))
+        return sheets.stations(store, look, self._choice.stations, store.instant(shown))
 
     # --- what the grid does --------------------------------------------------------------------------
 
@@ -195,12 +200,8 @@ class Session:
         self._show_tab(look.tab)
 
     def _show_tab(self, tab: address.Tab) -> None:
-        place = TABS.index(tab)
-        if self._tabs.active == place:
-            return
-        self._tabs.active = place
-        if tab == "explore":
-            self._explore.draw()
+        layout.show(self._views, TABS.index(tab))
+        self._explore.turn(shown=tab == "explore")
 
     def _show_moment(self) -> None:
         """Bring all views to the interval that is shown."""
@@ -235,12 +236,12 @@ class Session:
         key = (instant.key, store.catalogue_version)
         return lambda make: store.once(name, key, make)
 
-    def _paint(self, theme: str) -> None:
-        self._mode = "dark" if theme == "dark" else "light"
+    def _paint(self, event: param.parameterized.Event) -> None:
+        self._mode = "dark" if event.new == "dark" else "light"
         self._colour()
         self._show_moment()
 
-    def _calm(self) -> None:
+    def _calm(self, _: param.parameterized.Event) -> None:
         """On a small screen a finger scrolls the page, and takes up a tool to move a picture."""
         self._charts.calm()
         self._map.calm()

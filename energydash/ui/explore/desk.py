@@ -1,12 +1,12 @@
 """An open explore tab: it asks off the event loop, draws when an answer has come, and follows the zoom."""
 
-import io
 from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import partial
 
 import msgspec
 import panel as pn
+import param
 from bokeh.document import Document, without_document_lock
 from bokeh.events import RangesUpdate
 from bokeh.models import Range1d
@@ -15,18 +15,22 @@ from energydash import nem, schema
 from energydash.errors import EnergydashError
 from energydash.files.tracks import METRICS, Kind, Question, Tracks
 from energydash.ui import bundled
-from energydash.ui.components import Wide
+from energydash.ui.components import Rendered
 from energydash.ui.explore import export, looks, received, shapes, words
 from energydash.ui.explore.choices import Choices, Offer
 from energydash.ui.explore.looks import Look, Subject
 from energydash.ui.explore.plots import DRAWING, Plots
 from energydash.ui.explore.reading import Reading
+from energydash.ui.locking import locked
+from energydash.ui.sheets import Sheet
 from energydash.ui.store import Store
 from energydash.ui.theme import Palette
 
 _KINDS: tuple[Kind, ...] = ("region", "fuel", "station")
 # A zoom is a row of events: the other plots follow when it has come to rest.
 _SETTLE_MS = 250
+_LOOKING = "Looking at what there is …"
+_NOTHING_YET = "Nothing has been received yet: this fills as soon as the stream server sends; press Refresh then"
 _LOOKS = [bundled.text("widgets.css")]
 
 
@@ -50,6 +54,7 @@ class Desk:
         self._facilities: dict[str, schema.FacilityInfo] = {}
         self._origin = ""
         self._asked = 0
+        self._which = 0
         self._shown: _Shown | None = None
         self._window: tuple[float, float] | None = None
         self._follows = False
@@ -59,20 +64,14 @@ class Desk:
 
     def _lay_out(self) -> None:
         self._heat_of = pn.widgets.Select(label="Heat map of", options={}, width=140, margin=(2, 4), stylesheets=_LOOKS)  # fmt: skip
-        self._heat_of.param.watch(
-            lambda _: self._draw_in_steps(*self._steps, self._draw_heat), "value"
-        )
+        self._heat_of.param.watch(locked(self._choose_heat), "value")
         again = pn.widgets.Button(
             label="Refresh", align="end", width=70, margin=(2, 4), stylesheets=_LOOKS
         )
-        again.on_click(lambda _: self.begin())
-        self._csv = pn.widgets.FileDownload(
-            callback=self._as_csv, filename="energydash.csv", label="CSV", width=56, margin=(2, 4),
-            align="end", disabled=True, stylesheets=_LOOKS,
-        )  # fmt: skip
+        again.on_click(locked(lambda _: self._begin()))
         own = [bundled.text("explore.css")]
-        self._status = pn.pane.HTML("", sizing_mode="stretch_width", margin=0, stylesheets=own)
-        self._key = pn.pane.HTML("", sizing_mode="stretch_width", margin=0, stylesheets=own)
+        self._status = pn.pane.HTML(words.status("busy", _LOOKING), margin=0, stylesheets=own)
+        self._key = pn.pane.HTML("", margin=0, stylesheets=own)
         self._panes = [
             pn.pane.HoloViews(None, linked_axes=False, sizing_mode="stretch_both", min_height=170, margin=0,
                 css_classes=[place])
@@ -82,18 +81,26 @@ class Desk:
         self._area = pn.Column(*self._panes, sizing_mode="stretch_both", margin=0, visible=False,
             stylesheets=[bundled.text("explore_plots.css")])  # fmt: skip
         self.view = pn.Column(
-            pn.FlexBox(*self._choices.widgets, self._heat_of, again, self._csv, margin=(6, 4, 0, 4), align_items="end"),
-            self._status, self._key, self._area, Wide(width=0, height=0, margin=0),
+            pn.FlexBox(*self._choices.widgets, self._heat_of, again, margin=(6, 4, 0, 4), align_items="end"),
+            pn.FlexBox(self._key, self._status, margin=0, justify_content="space-between"), self._area, self._rendered(),
             sizing_mode="stretch_both", margin=0, scroll="y-auto",
         )  # fmt: skip
 
-    def begin(self) -> None:
+    def _rendered(self) -> Rendered:
+        """Give what begins, as the last part of the view, when the browser has rendered all before it."""
+        part = Rendered(width=0, height=0, margin=0)
+        part.heard(lambda _: None if self._asked else self._begin())
+        return part
+
+    def _begin(self) -> None:
         """See what there is, then ask."""
-        self._say("busy", "Looking at what there is …")
+        self._say("busy", _LOOKING)
         self._later(self._open)
 
     def paint(self, palette: Palette) -> None:
         """Take another theme."""
+        if palette is self._palette:
+            return
         self._palette = palette
         if self._shown is not None:
             self._draw(self._shown, keep_window=True)
@@ -115,7 +122,7 @@ class Desk:
 
     async def _open(self) -> None:
         if self._reading is None:
-            self._back(self._offer_received)
+            self._offer_received()
             return
         contents = await self._reading.contents()
         end = contents.end
@@ -131,19 +138,17 @@ class Desk:
         self._back(partial(self._take, offer, origin))
 
     def _offer_received(self) -> None:
+        # On the event loop, like all that reads the store: its feed writes it there.
         times = self._store.times
         if not times:
-            self._fail(
-                "Nothing has been received yet: this fills as soon as the stream server sends; press Refresh then"
-            )
+            self._back(partial(self._fail, _NOTHING_YET))
             return
         offer = Offer(
             metrics={kind: received.metrics(kind) for kind in _KINDS},
             facilities=(), start=times[0].astimezone(nem.NEM_ZONE), end=times[-1].astimezone(nem.NEM_ZONE),
         )  # fmt: skip
-        self._take(
-            offer, words.place(None, self._store.source, simulated=self._store.simulated)
-        )
+        origin = words.place(None, self._store.source, simulated=self._store.simulated)
+        self._back(partial(self._take, offer, origin))
 
     def _take(self, offer: Offer, origin: str) -> None:
         self._origin = origin
@@ -177,7 +182,6 @@ class Desk:
 
     def _fail(self, text: str) -> None:
         self._area.visible = False
-        self._csv.disabled = True
         self._key.object = ""
         self._say("fault", text)
 
@@ -198,9 +202,8 @@ class Desk:
         labels = {look.label: i for i, look in enumerate(drawn)}
         self._key.object = words.legend(drawn)
         if self._heat_of.options != labels:
+            self._which = 0
             self._heat_of.param.update(options=labels, value=0)
-        self._csv.filename = f"energydash_{shown.question.kind}_{shown.question.metric}.csv"
-        self._csv.disabled = False
         self._area.visible = True
         self._draw_in_steps(self._draw_time, self._draw_heat, *self._followers())
 
@@ -224,11 +227,15 @@ class Desk:
         if self._shown is not None:
             self._time.object = self._plots().over_time(self._subject(self._shown.tracks))
 
+    def _choose_heat(self, event: param.parameterized.Event) -> None:
+        if event.new not in {None, self._which}:
+            self._which = event.new
+            self._draw_in_steps(*self._steps, self._draw_heat)
+
     def _draw_heat(self) -> None:
-        if self._shown is not None and self._heat_of.value is not None:
+        if self._shown is not None:
             subject = self._subject(self._shown.tracks)
-            which = min(self._heat_of.value, len(subject.looks) - 1)
-            self._heat.object = self._plots().heat(subject, which)
+            self._heat.object = self._plots().heat(subject, self._which)
 
     def _followers(self) -> tuple[Callable[[], None], ...]:
         """Give what draws the window that the reader has zoomed to."""
@@ -289,15 +296,14 @@ class Desk:
             question, self._choices.labels, self._facilities, self._palette
         )
 
-    def _as_csv(self) -> io.StringIO:
-        """Give what is shown, the part that the reader has zoomed to."""
-        text = io.StringIO()
-        if self._shown is not None:
-            question, tracks = self._shown.question, self._within(self._shown)
-            every_ms = self._choices.every_ms(self._shown.tracks)
-            labels = [look.label for look in self._looks(question)]
-            lines = shapes.lines(tracks.tracks, tracks, every_ms)
-            about = words.about(question, tracks, every_ms, self._origin)
-            text.write(export.lines_csv(lines, labels, METRICS[question.metric].unit, about))
-            text.seek(0)
-        return text
+    def sheet(self) -> Sheet | None:
+        """Give what is shown, the part that the reader has zoomed to, as CSV; None where nothing is."""
+        if self._shown is None or not self._area.visible:
+            return None
+        question, tracks = self._shown.question, self._within(self._shown)
+        every_ms = self._choices.every_ms(self._shown.tracks)
+        labels = [look.label for look in self._looks(question)]
+        lines = shapes.lines(tracks.tracks, tracks, every_ms)
+        about = words.about(question, tracks, every_ms, self._origin)
+        text = export.lines_csv(lines, labels, METRICS[question.metric].unit, about)
+        return Sheet(f"energydash_{question.kind}_{question.metric}.csv", text)
