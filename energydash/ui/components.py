@@ -11,7 +11,6 @@ import param
 from panel.custom import JSComponent
 
 from energydash.ui import bundled
-from energydash.ui.locking import locked
 
 
 def _looks(name: str) -> list[str]:
@@ -25,8 +24,7 @@ class Part(JSComponent):
 
     def heard(self, callback: Callable[[dict[str, Any]], None]) -> None:
         """Call back with what was done; anything that is no mapping with a `do` is passed over."""
-        react = locked(callback)
-        self.on_msg(lambda event: react(event.data) if _is_action(event.data) else None)
+        self.on_msg(lambda event: callback(event.data) if _is_action(event.data) else None)
 
 
 def _is_action(data: object) -> bool:

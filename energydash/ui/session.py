@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import msgspec
 import panel as pn
-import param
 from bokeh.document import Document
 
 from energydash.ui import (
@@ -15,12 +15,12 @@ from energydash.ui import (
     layout,
     sheets,
     station,
+    turns,
 )
 from energydash.ui.address import TABS, Look
 from energydash.ui.charts import Charts
 from energydash.ui.explore.reading import Reading
 from energydash.ui.explore.view import Explore
-from energydash.ui.locking import locked
 from energydash.ui.map import Map, Share
 from energydash.ui.panes import FULL, Panes
 from energydash.ui.past import Instant
@@ -60,10 +60,12 @@ class Session:
         self._charts = Charts()
         self._explore = Explore(store, PALETTES[self._mode], reading)
         self._views = layout.views(self._map.view(), self._panes.table, self._explore.view)
-        self._panes.on_action(self._heard)
-        self._panes.status.param.watch(locked(self._paint), "theme")
-        self._panes.status.param.watch(locked(self._calm), "narrow")
-        self._map.on_open(self._open)
+        self._panes.on_action(lambda action: turns.soon(partial(self._heard, action)))
+        self._panes.status.param.watch(
+            lambda event: turns.soon(partial(self._paint, event.new)), "theme"
+        )
+        self._panes.status.param.watch(lambda _: turns.soon(self._calm), "narrow")
+        self._map.on_open(lambda *clicked: turns.soon(partial(self._open, *clicked)))
         self._colour()
         self._map.measure(look.metric)
         self._panes.look(look)
@@ -93,25 +95,24 @@ class Session:
 
     def _heard(self, action: dict[str, Any]) -> None:
         """Do what a message asks for; what makes no sense is passed over."""
-        with pn.io.hold():
-            match action["do"]:
-                case "csv":
-                    self._hand_out(str(action.get("what")))
-                case "back":
-                    look, notices = address.from_query(str(action.get("query", "")))
-                    look, unfit = address.fit(look, self._store.by_code, self._store.times)
-                    self._panes.status.notice = " ".join([*notices, *unfit])
-                    # The browser is there already: to tell it once more could undo a further step of its own.
-                    self._query = address.to_query(look)
-                    self._turn(look)
-                case "neighbour":
-                    step = -1 if action.get("step") == -1 else 1
-                    code = station.neighbour(self._choice.stations, self._look.facility, step)
-                    self._open(code, [])
-                case _:
-                    if action["do"] == "open" and not action.get("keep"):
-                        self._beneath = []
-                    self._turn(actions.after(self._look, action))
+        match action["do"]:
+            case "csv":
+                self._hand_out(str(action.get("what")))
+            case "back":
+                look, notices = address.from_query(str(action.get("query", "")))
+                look, unfit = address.fit(look, self._store.by_code, self._store.times)
+                self._panes.status.notice = " ".join([*notices, *unfit])
+                # The browser is there already: to tell it once more could undo a further step of its own.
+                self._query = address.to_query(look)
+                self._turn(look)
+            case "neighbour":
+                step = -1 if action.get("step") == -1 else 1
+                code = station.neighbour(self._choice.stations, self._look.facility, step)
+                self._open(code, [])
+            case _:
+                if action["do"] == "open" and not action.get("keep"):
+                    self._beneath = []
+                self._turn(actions.after(self._look, action))
 
     def _open(self, code: str, beneath: list[str]) -> None:
         self._beneath = [code, *beneath]
@@ -151,13 +152,11 @@ class Session:
         if self._waiting:
             return
         self._waiting = True
-        document.add_next_tick_callback(self._pull_once)
+        turns.take(document, self._pull_once)
 
     def _pull_once(self) -> None:
         self._waiting = False
-        # In one message, so that the map, the numbers and the charts show the same interval.
-        with pn.io.hold():
-            self.pull()
+        self.pull()
 
     def pull(self) -> None:
         """Draw what changed in the store since the last time."""
@@ -236,12 +235,12 @@ class Session:
         key = (instant.key, store.catalogue_version)
         return lambda make: store.once(name, key, make)
 
-    def _paint(self, event: param.parameterized.Event) -> None:
-        self._mode = "dark" if event.new == "dark" else "light"
+    def _paint(self, theme: str) -> None:
+        self._mode = "dark" if theme == "dark" else "light"
         self._colour()
         self._show_moment()
 
-    def _calm(self, _: param.parameterized.Event) -> None:
+    def _calm(self) -> None:
         """On a small screen a finger scrolls the page, and takes up a tool to move a picture."""
         self._charts.calm()
         self._map.calm()

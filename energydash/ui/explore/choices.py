@@ -9,8 +9,7 @@ import panel as pn
 
 from energydash import nem, schema
 from energydash.files.tracks import HOUR_MS, INTERVAL_MS, METRICS, Kind, Question, Tracks
-from energydash.ui import bundled
-from energydash.ui.locking import locked
+from energydash.ui import bundled, turns
 
 _LOOKS = [bundled.text("widgets.css")]
 _MOST_STATIONS = 8
@@ -126,8 +125,7 @@ class Choices:
 
     def _later(self, react: Callable[[], None]) -> Callable[[object], None]:
         """Give what reacts to a reader's change, and not to one of ours."""
-        react = locked(react)
-        return lambda _: None if self._quiet else react()
+        return lambda _: None if self._quiet else turns.soon(react)
 
     def _another_kind(self) -> None:
         with self._silently():
