@@ -63,6 +63,7 @@ READ = """
       return [box.left + places[i][0], box.top + places[i][1]]
     },
     wheel: (id) => figure(id).toolbar.active_scroll,
+    ground: (id) => figure(id).background_fill_color,
     models: () => [...Bokeh.documents[0].all_models].length,
     marker: (least) => {
       const [x, y, size] = ["x", "y", "size"].map((name) => grid.column("map", name, "size"))

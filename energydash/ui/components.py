@@ -125,7 +125,7 @@ class Address(Part):
     _esm = bundled.FOLDER / "address.js"
 
 
-class Wide(Part):
-    """Gives the tab that it is in the page's whole width."""
+class Rendered(Part):
+    """Says that the browser has rendered what it stands behind: a widget that is changed before that fails there."""
 
-    _esm = bundled.FOLDER / "wide.js"
+    _esm = bundled.FOLDER / "rendered.js"

@@ -10,14 +10,24 @@ from energydash.ui import bundled
 from energydash.ui.theme import Mode, css
 
 
-def tabs(*views: Viewable) -> pn.Tabs:
-    """Give the views of which one is there at a time; the toolbar has their tabs."""
-    return pn.Tabs(
-        *[(f"{n}", view) for n, view in enumerate(views)],
-        dynamic=True,
-        sizing_mode="stretch_both",
-        stylesheets=[bundled.text("tabs.css")],
-    )
+def views(shown: Viewable, *others: Viewable) -> pn.Column:
+    """Give the views of which one is shown at a time; the toolbar has their tabs.
+
+    All stay in the document: Bokeh stumbles over what is taken out of it while the browser still renders it.
+    """
+    # Each in a frame of its own: a part's own style may not let it be hidden.
+    frames = [
+        pn.Column(view, sizing_mode="stretch_both", margin=0) for view in (shown, *others)
+    ]
+    for frame in frames[1:]:
+        frame.visible = False
+    return pn.Column(*frames, sizing_mode="stretch_both", margin=0)
+
+
+def show(views: pn.Column, place: int) -> None:
+    """Show the view at a place, and hide the one that was shown."""
+    for n, view in enumerate(views):
+        view.visible = n == place
 
 
 def page(parts: Mapping[str, Viewable], mode: Mode | None) -> pn.Template:

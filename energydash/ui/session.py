@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -14,6 +15,7 @@ from energydash.ui import (
     layout,
     sheets,
     station,
+    turns,
 )
 from energydash.ui.address import TABS, Look
 from energydash.ui.charts import Charts
@@ -57,11 +59,13 @@ class Session:
         self._map = Map(PALETTES[self._mode], tiles)
         self._charts = Charts()
         self._explore = Explore(store, PALETTES[self._mode], reading)
-        self._tabs = layout.tabs(self._map.view(), self._panes.table, self._explore.view)
-        self._panes.on_action(self._heard)
-        self._panes.status.param.watch(lambda event: self._paint(event.new), "theme")
-        self._panes.status.param.watch(lambda _: self._calm(), "narrow")
-        self._map.on_open(self._open)
+        self._views = layout.views(self._map.view(), self._panes.table, self._explore.view)
+        self._panes.on_action(lambda action: turns.soon(partial(self._heard, action)))
+        self._panes.status.param.watch(
+            lambda event: turns.soon(partial(self._paint, event.new)), "theme"
+        )
+        self._panes.status.param.watch(lambda _: turns.soon(self._calm), "narrow")
+        self._map.on_open(lambda *clicked: turns.soon(partial(self._open, *clicked)))
         self._colour()
         self._map.measure(look.metric)
         self._map.shade(look.shade)
@@ -77,7 +81,7 @@ class Session:
                 "status": panes.status,
                 "cards": panes.cards,
                 "toolbar": panes.toolbar,
-                "where": self._tabs,
+                "where": self._views,
                 "fuels": panes.fuels,
                 "stack": pn.pane.Bokeh(self._charts.stack, **FULL),
                 "price": pn.pane.Bokeh(self._charts.price, **FULL),
@@ -92,25 +96,24 @@ class Session:
 
     def _heard(self, action: dict[str, Any]) -> None:
         """Do what a message asks for; what makes no sense is passed over."""
-        with pn.io.hold():
-            match action["do"]:
-                case "csv":
-                    self._hand_out(str(action.get("what")))
-                case "back":
-                    look, notices = address.from_query(str(action.get("query", "")))
-                    look, unfit = address.fit(look, self._store.by_code, self._store.times)
-                    self._panes.status.notice = " ".join([*notices, *unfit])
-                    # The browser is there already: to tell it once more could undo a further step of its own.
-                    self._query = address.to_query(look)
-                    self._turn(look)
-                case "neighbour":
-                    step = -1 if action.get("step") == -1 else 1
-                    code = station.neighbour(self._choice.stations, self._look.facility, step)
-                    self._open(code, [])
-                case _:
-                    if action["do"] == "open" and not action.get("keep"):
-                        self._beneath = []
-                    self._turn(actions.after(self._look, action))
+        match action["do"]:
+            case "csv":
+                self._hand_out(str(action.get("what")))
+            case "back":
+                look, notices = address.from_query(str(action.get("query", "")))
+                look, unfit = address.fit(look, self._store.by_code, self._store.times)
+                self._panes.status.notice = " ".join([*notices, *unfit])
+                # The browser is there already: to tell it once more could undo a further step of its own.
+                self._query = address.to_query(look)
+                self._turn(look)
+            case "neighbour":
+                step = -1 if action.get("step") == -1 else 1
+                code = station.neighbour(self._choice.stations, self._look.facility, step)
+                self._open(code, [])
+            case _:
+                if action["do"] == "open" and not action.get("keep"):
+                    self._beneath = []
+                self._turn(actions.after(self._look, action))
 
     def _open(self, code: str, beneath: list[str]) -> None:
         self._beneath = [code, *beneath]
@@ -128,17 +131,20 @@ class Session:
             self._panes.address.entry = {"query": query, "step": address.is_step(old, look)}
 
     def _hand_out(self, what: str) -> None:
+        sheet = self._explore.sheet() if self._look.tab == "explore" else self._sheet(what)
+        if sheet is not None:
+            self._panes.hand_out(sheet)
+
+    def _sheet(self, what: str) -> sheets.Sheet | None:
         store, look, shown = self._store, self._look, self._moment()
         facility = store.by_code.get(look.facility)
         if shown is None:
-            return
+            return None
         if what == "station" and facility:
-            sheet = sheets.station(store, look, facility)
-        elif what == "series":
-            sheet = sheets.series(store, look, self._choice.rows(store.times))
-        else:
-            sheet = sheets.stations(store, look, self._choice.stations, store.instant(shown))
-        self._panes.hand_out(sheet)
+            return sheets.station(store, look, facility)
+        if what == "series":
+            return sheets.series(store, look, self._choice.rows(store.times))
+        return sheets.stations(store, look, self._choice.stations, store.instant(shown))
 
     # --- what the grid does --------------------------------------------------------------------------
 
@@ -147,13 +153,11 @@ class Session:
         if self._waiting:
             return
         self._waiting = True
-        document.add_next_tick_callback(self._pull_once)
+        turns.take(document, self._pull_once)
 
     def _pull_once(self) -> None:
         self._waiting = False
-        # In one message, so that the map, the numbers and the charts show the same interval.
-        with pn.io.hold():
-            self.pull()
+        self.pull()
 
     def pull(self) -> None:
         """Draw what changed in the store since the last time."""
@@ -201,12 +205,8 @@ class Session:
         self._show_tab(look.tab)
 
     def _show_tab(self, tab: address.Tab) -> None:
-        place = TABS.index(tab)
-        if self._tabs.active == place:
-            return
-        self._tabs.active = place
-        if tab == "explore":
-            self._explore.draw()
+        layout.show(self._views, TABS.index(tab))
+        self._explore.turn(shown=tab == "explore")
 
     def _show_moment(self) -> None:
         """Bring all views to the interval that is shown."""

@@ -52,14 +52,16 @@ export function render({ model, el }) {
     $(".tabs").append(tab)
   }
   const paintTab = () => {
+    document.documentElement.dataset.view = model.tab
     for (const [id] of TABS) {
       const tab = el.querySelector(`#tab-${id}`)
       tab.setAttribute("aria-selected", String(id === model.tab))
       tab.tabIndex = id === model.tab ? 0 : -1
     }
     for (const choice of el.querySelectorAll(".metric")) choice.hidden = model.tab !== "map"
-    $(".csv").title = model.tab === "table" ? "Download the stations of the table as CSV" : "Download the stations shown as CSV"
-    $(".csv").hidden = model.tab === "explore"
+    $(".csv").title = { table: "Download the stations of the table as CSV", explore: "Download the lines over time as CSV, as far as you have zoomed" }[model.tab] ?? "Download the stations shown as CSV"
+    // Explore asks tables of its own, which no filter narrows.
+    for (const bar of el.querySelectorAll(".bar")) bar.classList.toggle("explore", model.tab === "explore")
   }
 
   // --- search ---
