@@ -59,9 +59,13 @@ class Audience:
                 async with asyncio.timeout(_HOUSEKEEPING_EVERY_S):
                     await self._changed.wait()
             self._changed.clear()
-            for document, session in list(self._sessions.items()):
-                session.wake(document)
+            self._wake_all()
             await asyncio.sleep(_FLUSH_EVERY_S)
+
+    def _wake_all(self) -> None:
+        # In a function of its own, whose variables end with it: a page that is gone must not be held until the next turn.
+        for document, session in list(self._sessions.items()):
+            session.wake(document)
 
 
 async def serve(settings: UiSettings, ready: Callable[[], None] = lambda: None) -> None:

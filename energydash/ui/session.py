@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -14,6 +15,7 @@ from energydash.ui import (
     layout,
     sheets,
     station,
+    turns,
 )
 from energydash.ui.address import TABS, Look
 from energydash.ui.charts import Charts
@@ -58,10 +60,12 @@ class Session:
         self._charts = Charts()
         self._explore = Explore(store, PALETTES[self._mode], reading)
         self._tabs = layout.tabs(self._map.view(), self._panes.table, self._explore.view)
-        self._panes.on_action(self._heard)
-        self._panes.status.param.watch(lambda event: self._paint(event.new), "theme")
-        self._panes.status.param.watch(lambda _: self._calm(), "narrow")
-        self._map.on_open(self._open)
+        self._panes.on_action(lambda action: turns.soon(partial(self._heard, action)))
+        self._panes.status.param.watch(
+            lambda event: turns.soon(partial(self._paint, event.new)), "theme"
+        )
+        self._panes.status.param.watch(lambda _: turns.soon(self._calm), "narrow")
+        self._map.on_open(lambda *clicked: turns.soon(partial(self._open, *clicked)))
         self._colour()
         self._map.measure(look.metric)
         self._panes.look(look)
@@ -91,25 +95,24 @@ class Session:
 
     def _heard(self, action: dict[str, Any]) -> None:
         """Do what a message asks for; what makes no sense is passed over."""
-        with pn.io.hold():
-            match action["do"]:
-                case "csv":
-                    self._hand_out(str(action.get("what")))
-                case "back":
-                    look, notices = address.from_query(str(action.get("query", "")))
-                    look, unfit = address.fit(look, self._store.by_code, self._store.times)
-                    self._panes.status.notice = " ".join([*notices, *unfit])
-                    # The browser is there already: to tell it once more could undo a further step of its own.
-                    self._query = address.to_query(look)
-                    self._turn(look)
-                case "neighbour":
-                    step = -1 if action.get("step") == -1 else 1
-                    code = station.neighbour(self._choice.stations, self._look.facility, step)
-                    self._open(code, [])
-                case _:
-                    if action["do"] == "open" and not action.get("keep"):
-                        self._beneath = []
-                    self._turn(actions.after(self._look, action))
+        match action["do"]:
+            case "csv":
+                self._hand_out(str(action.get("what")))
+            case "back":
+                look, notices = address.from_query(str(action.get("query", "")))
+                look, unfit = address.fit(look, self._store.by_code, self._store.times)
+                self._panes.status.notice = " ".join([*notices, *unfit])
+                # The browser is there already: to tell it once more could undo a further step of its own.
+                self._query = address.to_query(look)
+                self._turn(look)
+            case "neighbour":
+                step = -1 if action.get("step") == -1 else 1
+                code = station.neighbour(self._choice.stations, self._look.facility, step)
+                self._open(code, [])
+            case _:
+                if action["do"] == "open" and not action.get("keep"):
+                    self._beneath = []
+                self._turn(actions.after(self._look, action))
 
     def _open(self, code: str, beneath: list[str]) -> None:
         self._beneath = [code, *beneath]
@@ -146,13 +149,11 @@ class Session:
         if self._waiting:
             return
         self._waiting = True
-        document.add_next_tick_callback(self._pull_once)
+        turns.take(document, self._pull_once)
 
     def _pull_once(self) -> None:
         self._waiting = False
-        # In one message, so that the map, the numbers and the charts show the same interval.
-        with pn.io.hold():
-            self.pull()
+        self.pull()
 
     def pull(self) -> None:
         """Draw what changed in the store since the last time."""
@@ -176,9 +177,10 @@ class Session:
     def _moment(self) -> datetime | None:
         """Give the interval that is shown: the one chosen as far as it is kept, else the newest whole one."""
         store, chosen = self._store, self._look.moment
-        if chosen is None or not store.times:
+        times = store.times
+        if chosen is None or not times:
             return store.shown_time or store.past.newest
-        return min(max(chosen, store.times[0]), store.times[-1])
+        return min(max(chosen, times[0]), times[-1])
 
     def _draw(self, look: Look, old: Look) -> None:
         """Show what is looked at; only what differs from before goes to the browser."""

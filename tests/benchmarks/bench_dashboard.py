@@ -52,6 +52,22 @@ asyncio.run(page.serve(UiSettings(backend=sys.argv[1], port=int(sys.argv[2]))))
 """
 
 
+READY = {
+    "events": [
+        {
+            "kind": "MessageSent",
+            "msg_type": "bokeh_event",
+            "msg_data": {"type": "event", "name": "document_ready", "values": {"type": "map"}},
+        }
+    ]
+}
+
+
+async def tell(socket, number, kind, content):
+    for part in ({"msgid": number, "msgtype": kind}, {}, content):
+        await socket.send(json.dumps(part))
+
+
 class Reader:
     """One session: what it got, and when it first saw each interval."""
 
@@ -69,8 +85,12 @@ class Reader:
         ) as socket:  # fmt: skip
             for _ in range(3):
                 await socket.recv()
-            for part in (json.dumps({"msgid": "1", "msgtype": "PULL-DOC-REQ"}), "{}", "{}"):
-                await socket.send(part)
+            await tell(socket, "1", "PULL-DOC-REQ", {})
+            while '"PULL-DOC-REPLY"' not in await socket.recv():
+                pass
+            self.bytes = sum([len(await socket.recv()) for _ in range(2)])
+            # A browser says so once it has drawn the page; until then Panel holds changes back.
+            await tell(socket, "2", "PATCH-DOC", READY)
             async for frame in socket:
                 now = time.monotonic()
                 self.bytes += len(frame)
