@@ -127,7 +127,7 @@ def test_intervals_come_in_any_order_and_stand_in_theirs(order):
     for i in order:
         store.apply(charts([at(i)]))
 
-    assert store.times == [at(i) for i in range(8)]
+    assert list(store.times) == [at(i) for i in range(8)]
 
 
 def test_a_day_is_kept_and_no_more():
@@ -198,7 +198,7 @@ def test_another_grid_starts_anew():
         )
     )  # fmt: skip
 
-    assert store.times == []
+    assert store.times == ()
     assert [each.code for each in store.facilities] == ["B"]
 
 

@@ -184,9 +184,10 @@ class Session:
     def _moment(self) -> datetime | None:
         """Give the interval that is shown: the one chosen as far as it is kept, else the newest whole one."""
         store, chosen = self._store, self._look.moment
-        if chosen is None or not store.times:
+        times = store.times
+        if chosen is None or not times:
             return store.shown_time or store.past.newest
-        return min(max(chosen, store.times[0]), store.times[-1])
+        return min(max(chosen, times[0]), times[-1])
 
     def _draw(self, look: Look, old: Look) -> None:
         """Show what is looked at; only what differs from before goes to the browser."""
