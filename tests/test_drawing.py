@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from test_store import at, begin, charts, facility, values
 
 from energydash import nem, schema
-from energydash.ui import explore, geography, marks, numbers, series
+from energydash.ui import geography, marks, numbers, series
 from energydash.ui import map as grid_map
 from energydash.ui.address import Look
 from energydash.ui.charts import Charts
@@ -333,25 +333,6 @@ def test_an_extreme_price_is_written_beside_its_place_and_an_ordinary_one_is_not
     assert series.extremes(ordinary)["text"] == ["", ""]
     assert series.extremes(wild)["text"] == ["SA $17,500 at 00:05", "SA \u2212$1,000 at 00:10"]
     assert series.extremes(wild)["y"] == [series.bend(17_500.0), series.bend(-1_000.0)]
-
-
-@given(st.lists(st.one_of(st.none(), st.floats(-1000, 20000)), max_size=60))
-def test_a_duration_curve_falls_and_leaves_out_what_is_missing(given_values):
-    curve = explore.duration(given_values)
-    heights = [y for _, y in curve]
-
-    assert heights == sorted(heights, reverse=True)
-    assert len(curve) == sum(value is not None for value in given_values)
-    assert not curve or curve[-1][0] == pytest.approx(100)
-
-
-@pytest.mark.parametrize("form", explore.FORMS)
-def test_every_metric_can_be_explored_in_every_form(form):
-    store = Store()
-    store.apply(charts([at(i) for i in range(5)], demand=10.0))
-    view = explore.Explore(store, LIGHT)
-    for metric in explore.METRICS:
-        assert len(view.plot(metric, form)) == len(nem.NEM_REGIONS)
 
 
 @pytest.mark.parametrize(
