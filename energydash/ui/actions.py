@@ -8,6 +8,7 @@ import msgspec
 
 from energydash import nem
 from energydash.ui.address import METRIC_IDS, TABS, Look, megawatts
+from energydash.ui.hues import COLOURS
 from energydash.ui.selection import Selection
 
 _TEXT_LENGTH = 60
@@ -93,6 +94,10 @@ def _theme(look: Look, action: Mapping[str, Any]) -> Look:
     return msgspec.structs.replace(look, theme=_known(action["theme"], ("light", "dark")))
 
 
+def _colours(look: Look, action: Mapping[str, Any]) -> Look:
+    return msgspec.structs.replace(look, colours=_known(action["colours"], COLOURS))
+
+
 _STEPS = {
     "region": _region,
     "fuels": _fuels,
@@ -106,6 +111,7 @@ _STEPS = {
     "close": _close,
     "time": _time,
     "theme": _theme,
+    "colours": _colours,
 }
 
 

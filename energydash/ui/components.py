@@ -41,6 +41,7 @@ class StatusBar(Part):
 
     facts = param.Dict(default={})
     theme = param.String(default="")
+    colours = param.String(default="usual")
     notice = param.String(default="")
     shown = param.String(default="")
     narrow = param.Boolean(default=False)

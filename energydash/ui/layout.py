@@ -7,6 +7,7 @@ from panel.viewable import Viewable
 
 from energydash import nem
 from energydash.ui import bundled
+from energydash.ui.hues import Colours
 from energydash.ui.theme import Mode, css
 
 
@@ -20,7 +21,9 @@ def tabs(*views: Viewable) -> pn.Tabs:
     )
 
 
-def page(parts: Mapping[str, Viewable], mode: Mode | None) -> pn.Template:
+def page(
+    parts: Mapping[str, Viewable], mode: Mode | None, colours: Colours = "usual"
+) -> pn.Template:
     """Give the document; `mode` is the theme that is known to be wanted, None: the system's."""
     template = pn.Template(bundled.text("page.html"))
     for name, view in parts.items():
@@ -30,7 +33,10 @@ def page(parts: Mapping[str, Viewable], mode: Mode | None) -> pn.Template:
         ("page_css", bundled.text("page.css")),
         ("favicon", "assets/favicon.svg"),
         ("regions", [(code, nem.REGION_BY_CODE[code].label) for code in nem.NEM_REGIONS]),
-        ("html_attrs", f'lang="en" data-theme="{mode}"' if mode else 'lang="en"'),
+        (
+            "html_attrs",
+            f'lang="en" data-colours="{colours}"' + (f' data-theme="{mode}"' if mode else ""),
+        ),
     ):
         template.add_variable(name, value)
     return template

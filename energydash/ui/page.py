@@ -20,7 +20,7 @@ from energydash.config import UiSettings
 from energydash.errors import PortInUseError
 from energydash.ui import access, address, backfill, bundled, feed, health
 from energydash.ui.explore.reading import Reading
-from energydash.ui.session import Session, mode_from_cookie
+from energydash.ui.session import Session, colours_from_cookie, mode_from_cookie
 from energydash.ui.store import Store
 
 logger = logging.getLogger(__name__)
@@ -105,10 +105,12 @@ def _server(settings: UiSettings, store: Store, audience: Audience) -> Server:
 
     def page() -> pn.Template:
         look, notices = address.from_query(_query())
-        mode = look.theme or mode_from_cookie((pn.state.cookies or {}).get)
+        cookies = (pn.state.cookies or {}).get
+        mode = look.theme or mode_from_cookie(cookies)
         session = Session(
-            store, look, mode, notices=notices, tiles=settings.tiles, reading=reading
-        )
+            store, look, mode, colours=colours_from_cookie(cookies), notices=notices,
+            tiles=settings.tiles, reading=reading,
+        )  # fmt: skip
         document = pn.state.curdoc
         if document is not None:
             audience.join(document, session)

@@ -69,6 +69,8 @@ class Panes:
         self.table.chosen = look.facility
         if look.theme and look.theme != self.status.theme:
             self.status.theme = look.theme
+        if look.colours and look.colours != self.status.colours:
+            self.status.colours = look.colours
 
     def number(self, shown: datetime, row: Row, choice: Choice) -> None:
         """Fill the cards and the fuel list."""
