@@ -78,7 +78,7 @@ def test_without_any_hue_neighbours_differ_by_their_pattern_and_plain_fuels_by_l
     lightness = sorted(
         Color(hues.DISTINCT[mode][group]).convert("lab-d65")["l"] for group in plain
     )
-    assert min(b - a for a, b in pairwise(lightness)) > 10
+    assert min(b - a for a, b in pairwise(lightness)) > 8
 
 
 @each_mode

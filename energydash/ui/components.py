@@ -73,6 +73,15 @@ class FuelList(Part):
     _stylesheets = _looks("fuels.css")
 
 
+class Today(Part):
+    """The day's highs and lows, and the stations that moved most (see `today.told`)."""
+
+    now = param.Dict(default={})
+
+    _esm = bundled.FOLDER / "today.js"
+    _stylesheets = _looks("today.css")
+
+
 class Toolbar(Part):
     """Views, search, filters with counts, the map's metric; `hits` are (code, name, what, fuel)."""
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from energydash import nem
-from energydash.ui import address, freshness, marks, numbers, station, words
+from energydash.ui import address, freshness, marks, numbers, station, today, words
 from energydash.ui.address import Look
 from energydash.ui.components import (
     Address,
@@ -17,6 +17,7 @@ from energydash.ui.components import (
     StationTable,
     StatusBar,
     TimeBar,
+    Today,
     Toolbar,
 )
 from energydash.ui.past import Instant
@@ -38,6 +39,7 @@ class Panes:
         self.status = StatusBar(theme=theme, notice=notice, **WIDE)
         self.cards = Cards(**WIDE)
         self.fuels = FuelList(**WIDE)
+        self.today = Today(**WIDE)
         self.toolbar = Toolbar(metrics=[[m, each.label] for m, each in marks.METRICS.items()], **WIDE)  # fmt: skip
         self.table = StationTable(**FULL)
         self.time = TimeBar(**WIDE)
@@ -47,7 +49,7 @@ class Panes:
     def on_action(self, callback: Callable[[dict[str, Any]], None]) -> None:
         """Call back with what the reader did in any part."""
         for part in (
-            self.status, self.cards, self.fuels, self.toolbar, self.table, self.time, self.detail, self.address,
+            self.status, self.cards, self.fuels, self.today, self.toolbar, self.table, self.time, self.detail, self.address,
         ):  # fmt: skip
             part.heard(callback)
 
@@ -83,6 +85,15 @@ class Panes:
             "total": numbers.megawatts(row.generation),
             "fuels": msgspec.to_builtins(numbers.fuel_rows(row)),
         }
+
+    def sum_up(self, shown: datetime, choice: Choice) -> None:
+        """Fill the day's highs and lows, and what moved; who looks at a whole region shares them."""
+        store = self._store
+        if not choice.selection.is_whole:
+            self.today.now = today.told(store, choice, shown)
+            return
+        name = ("today", choice.selection.region)
+        self.today.now = store.once(name, store.state_of(shown), lambda: today.told(store, choice, shown))  # fmt: skip
 
     def empty_table(self) -> None:
         """Fill the table anew the next time: its rows are others, or it was not on the page."""

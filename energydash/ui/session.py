@@ -85,6 +85,7 @@ class Session:
                 "fuels": panes.fuels,
                 "stack": pn.pane.Bokeh(self._charts.stack, **FULL),
                 "price": pn.pane.Bokeh(self._charts.price, **FULL),
+                "today": panes.today,
                 "detail": panes.detail,
                 "time": panes.time,
                 "address": panes.address,
@@ -230,6 +231,7 @@ class Session:
         self._charts.tell(store, row, look.selection.region, shown)
         self._map.choose(look.facility)
         self._panes.number(shown, row, self._choice)
+        self._panes.sum_up(shown, self._choice)
         if look.tab == "table":
             self._panes.tabulate(self._choice, instant)
         self._panes.open(look, instant, self._beneath)
