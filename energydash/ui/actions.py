@@ -90,6 +90,13 @@ def _time(look: Look, action: Mapping[str, Any]) -> Look:
     return msgspec.structs.replace(look, moment=moment)
 
 
+def _jump(look: Look, action: Mapping[str, Any]) -> Look:
+    """Go to a station, or to a region without any, at a time."""
+    if action["region"]:
+        look = _region(look, action)
+    return _open(_time(look, action), action)
+
+
 def _theme(look: Look, action: Mapping[str, Any]) -> Look:
     return msgspec.structs.replace(look, theme=_known(action["theme"], ("light", "dark")))
 
@@ -110,6 +117,7 @@ _STEPS = {
     "open": _open,
     "close": _close,
     "time": _time,
+    "jump": _jump,
     "theme": _theme,
     "colours": _colours,
 }

@@ -82,6 +82,15 @@ class Today(Part):
     _stylesheets = _looks("today.css")
 
 
+class Alerts(Part):
+    """What calls for attention: `now` has all `alerts`, the latest first, and the `news` among them (see `alerts.told`)."""
+
+    now = param.Dict(default={})
+
+    _esm = bundled.FOLDER / "alerts.js"
+    _stylesheets = _looks("alerts.css")
+
+
 class Toolbar(Part):
     """Views, search, filters with counts, the map's metric; `hits` are (code, name, what, fuel)."""
 

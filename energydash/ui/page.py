@@ -19,6 +19,7 @@ from energydash import config
 from energydash.config import UiSettings
 from energydash.errors import PortInUseError
 from energydash.ui import access, address, backfill, bundled, feed, health
+from energydash.ui.alerts import Watch
 from energydash.ui.explore.reading import Reading
 from energydash.ui.session import Session, colours_from_cookie, mode_from_cookie
 from energydash.ui.store import Store
@@ -101,6 +102,7 @@ def _query() -> str:
 
 def _server(settings: UiSettings, store: Store, audience: Audience) -> Server:
     pn.extension(reconnect=True)
+    watch = Watch(store, settings.alerts)
     reading = None if settings.history is None else Reading(settings.history)
 
     def page() -> pn.Template:
@@ -109,7 +111,7 @@ def _server(settings: UiSettings, store: Store, audience: Audience) -> Server:
         mode = look.theme or mode_from_cookie(cookies)
         session = Session(
             store, look, mode, colours=colours_from_cookie(cookies), notices=notices,
-            tiles=settings.tiles, reading=reading,
+            tiles=settings.tiles, reading=reading, watch=watch,
         )  # fmt: skip
         document = pn.state.curdoc
         if document is not None:

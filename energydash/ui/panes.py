@@ -7,10 +7,11 @@ from typing import Any
 import msgspec
 
 from energydash import nem
-from energydash.ui import address, freshness, marks, numbers, station, today, words
+from energydash.ui import address, alerts, freshness, marks, numbers, station, today, words
 from energydash.ui.address import Look
 from energydash.ui.components import (
     Address,
+    Alerts,
     Cards,
     Detail,
     FuelList,
@@ -39,6 +40,8 @@ class Panes:
         self.status = StatusBar(theme=theme, notice=notice, **WIDE)
         self.cards = Cards(**WIDE)
         self.fuels = FuelList(**WIDE)
+        self.alerts = Alerts()
+        self._news = alerts.News()
         self.today = Today(**WIDE)
         self.toolbar = Toolbar(metrics=[[m, each.label] for m, each in marks.METRICS.items()], **WIDE)  # fmt: skip
         self.table = StationTable(**FULL)
@@ -50,6 +53,7 @@ class Panes:
         """Call back with what the reader did in any part."""
         for part in (
             self.status, self.cards, self.fuels, self.today, self.toolbar, self.table, self.time, self.detail, self.address,
+            self.alerts,
         ):  # fmt: skip
             part.heard(callback)
 
@@ -94,6 +98,18 @@ class Panes:
             return
         name = ("today", choice.selection.region)
         self.today.now = store.once(name, store.state_of(shown), lambda: today.told(store, choice, shown))  # fmt: skip
+
+    def alert(self, watch: alerts.Watch) -> None:
+        """List what calls for attention, and call out what is new of it."""
+        store = self._store
+        found = watch.alerts(nem.now())
+        news = self._news.of(found, store.shown_time)
+        now = {
+            "alerts": [alerts.told(each, store, watch.rules) for each in found],
+            "news": [alerts.told(each, store, watch.rules) for each in news],
+        }
+        if news or now["alerts"] != self.alerts.now.get("alerts", []):
+            self.alerts.now = now
 
     def empty_table(self) -> None:
         """Fill the table anew the next time: its rows are others, or it was not on the page."""

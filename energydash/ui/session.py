@@ -8,6 +8,7 @@ import msgspec
 import panel as pn
 from bokeh.document import Document
 
+from energydash.alerting import Rules
 from energydash.ui import (
     actions,
     address,
@@ -16,6 +17,7 @@ from energydash.ui import (
     station,
 )
 from energydash.ui.address import TABS, Look
+from energydash.ui.alerts import Watch
 from energydash.ui.charts import Charts
 from energydash.ui.explore.reading import Reading
 from energydash.ui.explore.view import Explore
@@ -44,11 +46,13 @@ class Session:
         notices: Sequence[str] = (),
         tiles: str | None = None,
         reading: Reading | None = None,
+        watch: Watch | None = None,
     ) -> None:
         look, unfit = address.fit(look, store.by_code, store.times)
         self._store = store
         self._look = look
         self._choice = Choice(store, look.selection)
+        self._watch = watch or Watch(store, Rules())
         self._seen = -1
         self._seen_catalogue = -1
         self._drawn: object = None
@@ -71,6 +75,7 @@ class Session:
         self._map.measure(look.metric)
         self._panes.look(look)
         self.pull()
+        self._panes.alert(self._watch)
         self._show_tab(look.tab)
 
     def page(self, mode: Mode | None) -> pn.Template:
@@ -86,6 +91,7 @@ class Session:
                 "stack": pn.pane.Bokeh(self._charts.stack, **FULL),
                 "price": pn.pane.Bokeh(self._charts.price, **FULL),
                 "today": panes.today,
+                "alerts": panes.alerts,
                 "detail": panes.detail,
                 "time": panes.time,
                 "address": panes.address,
@@ -160,6 +166,7 @@ class Session:
         # In one message, so that the map, the numbers and the charts show the same interval.
         with pn.io.hold():
             self.pull()
+            self._panes.alert(self._watch)
 
     def pull(self) -> None:
         """Draw what changed in the store since the last time."""

@@ -66,6 +66,7 @@ class Store:
         self.facilities: tuple[schema.FacilityInfo, ...] = ()
         self.by_code: dict[str, schema.FacilityInfo] = {}
         self.past = Past()
+        self.history_version = 0
         self.snapshots = 0
         self.revised: set[datetime] = set()
         self.times: list[datetime] = []
@@ -90,6 +91,8 @@ class Store:
     def apply(self, frame: schema.ServerFrame) -> None:
         """Take in one frame of the server."""
         self.version += 1
+        if not isinstance(frame, schema.Hello | schema.Status):
+            self.history_version = self.version
         match frame:
             case schema.InitialData():
                 self._begin(frame)
@@ -120,6 +123,7 @@ class Store:
     def remember(self, values: schema.FacilityValues, asked_at: int) -> None:
         """Take in a station's day that was asked for at a version."""
         self.version += 1
+        self.history_version = self.version
         self.past.put(values, self.version, asked_at)
 
     def _take_rows(

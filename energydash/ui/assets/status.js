@@ -44,6 +44,7 @@ const HELP = `<button type="button" class="close" aria-label="Close">✕</button
   <dt>Imports, exports</dt><dd>Demand minus the supply of the region's own stations; rooftop solar and losses are in it.</dd>
   <dt>Capacity factor</dt><dd>Power / registered capacity.</dd>
   <dt>Filters</dt><dd>A station counts under its main fuel. Sums under a filter are those of the stations that pass.</dd>
+  <dt>Alerts</dt><dd>The bell lists where the day's prices passed a limit and which stations fell at once; it is there only when there is something. A click goes to that place and time.</dd>
   <dt>No data</dt><dd>A station without a value for half an hour is grey, which is not zero; at rest it is hollow.</dd></dl>
   <h3>Keys</h3>
   <dl><dt><kbd>/</kbd></dt><dd>search</dd><dt><kbd>←</kbd> <kbd>→</kbd></dt><dd>the previous or next station while one is open; the time while the slider has the focus</dd>

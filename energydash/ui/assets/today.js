@@ -2,8 +2,7 @@
 export function render({ model, el }) {
   el.innerHTML = `
     <div class="today">
-      <section aria-labelledby="day"><h2 id="day" data-testid="today-title"></h2>
-        <table data-testid="today"><thead><tr><th scope="col"></th><th scope="col">high</th><th scope="col">low</th></tr></thead><tbody></tbody></table></section>
+      <section aria-labelledby="day"><table data-testid="today"><thead><tr><td><h2 id="day" data-testid="today-title"></h2></td><th scope="col">high</th><th scope="col">low</th></tr></thead><tbody></tbody></table></section>
       <section aria-labelledby="moved"><h2 id="moved">Moved in 30 min</h2><ul class="moves" data-testid="moves"></ul><p class="calm" hidden>No station moved by 5 MW or more.</p></section>
     </div>`
   const $ = (name) => el.querySelector(name)
