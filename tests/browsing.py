@@ -81,14 +81,17 @@ READ = """
 class Visit:
     """One browser context with one page, and all that it did."""
 
-    def __init__(self, browser, url, *, scheme="light", width=1440, height=900):
+    def __init__(self, browser, url, *, scheme="light", width=1440, height=900, touch=False):
         self.url = url
         self.requests = []
         self.refused = []
         self.complaints = []
         self.frames = []
         self.context = browser.new_context(
-            viewport={"width": width, "height": height}, color_scheme=scheme
+            viewport={"width": width, "height": height},
+            color_scheme=scheme,
+            has_touch=touch,
+            is_mobile=touch,
         )
         self.page = self.context.new_page()
         self.page.on("request", lambda request: self.requests.append(request.url))
