@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from energydash import __version__, config, console, nem, process, progress
+from energydash import __version__, alerting, config, console, nem, process, progress
 from energydash import options as opt
 from energydash.cli_publish import publish
 from energydash.cli_up import doctor, down, status, up
@@ -207,6 +207,7 @@ def ui(
         str, opt.option("--prefix", "Path that a reverse proxy keeps before ours: /grid.")
     ] = "",
     allow_origin: opt.AllowOrigin = None,
+    alerts: opt.Alerts = alerting.DEFAULT,
     data_dir: opt.DataDir = opt.DATA,
     log_level: opt.LogLevel = "INFO",
     log_format: opt.LogFormat = opt.LogFormatName.text,
@@ -220,6 +221,7 @@ def ui(
         backend=backend, host=host, port=port, token=opt.shown_token(token),
         open_browser=open_browser, insecure=insecure, tiles=tiles, history=history,
         auth=auth, prefix=config.parse_prefix(prefix), allow_origin=tuple(allow_origin or ()),
+        alerts=alerting.parse(alerts),
     )  # fmt: skip
     from energydash import ui as dashboard
 

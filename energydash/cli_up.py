@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from energydash import config, console
+from energydash import alerting, config, console
 from energydash import options as opt
 from energydash.address import Access
 
@@ -54,6 +54,7 @@ def up(
     ] = True,
     token: opt.Token = None,
     auth: opt.Auth = None,
+    alerts: opt.Alerts = alerting.DEFAULT,
     open_browser: opt.Open = True,
     insecure: opt.Insecure = False,
     detach: Annotated[
@@ -73,6 +74,7 @@ def up(
     if detach:
         _detach(data_dir, open_browser=open_browser and show_ui, quiet=quiet, as_json=as_json)
         return
+    alerting.parse(alerts)
     from energydash import up as supervisor
     from energydash.sources.choose import settled_live
 
@@ -82,7 +84,7 @@ def up(
         data_dir=data_dir, source=of, base_url=base_url, nemweb_url=nemweb_url, replay=replay, broker=broker,
         access=Access(ca_file=ca_file, cert_file=cert_file, key_file=key_file, version=mqtt_version), speed=speed, host=host, port=port,
         server_port=server_port, port_base=port_base, ui=show_ui, token=opt.secret(token), open_browser=open_browser,
-        insecure=insecure, auth=auth, seed=seed, quiet=quiet or as_json, log_level=log_level, keep_days=keep_days,
+        insecure=insecure, auth=auth, alerts=alerts, seed=seed, quiet=quiet or as_json, log_level=log_level, keep_days=keep_days,
     )  # fmt: skip
     console.run(supervisor.run(settings))
 

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import msgspec
 from dotenv import load_dotenv
 
+from energydash import alerting
 from energydash.address import Access, Broker, parse_broker
 from energydash.errors import ConfigError
 from energydash.secret import Secret
@@ -263,7 +264,7 @@ class ServeSettings(msgspec.Struct, frozen=True, kw_only=True):
 class UiSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What `ui` needs; the tables in `history` are what its readers explore.
 
-    `auth` is a file of passwords, `prefix` the path that a reverse proxy keeps before ours ("/grid"), `allow_origin` what browsers
+    `alerts` are what it calls attention to, `auth` is a file of passwords, `prefix` the path that a reverse proxy keeps before ours ("/grid"), `allow_origin` what browsers
     call it.
     """
 
@@ -278,6 +279,7 @@ class UiSettings(msgspec.Struct, frozen=True, kw_only=True):
     auth: Path | None = None
     prefix: str = ""
     allow_origin: tuple[str, ...] = ()
+    alerts: alerting.Rules = alerting.Rules()
 
     @property
     def url(self) -> str:
@@ -311,6 +313,7 @@ class UpSettings(msgspec.Struct, frozen=True, kw_only=True):
     open_browser: bool = True
     insecure: bool = False
     auth: Path | None = None
+    alerts: str = alerting.DEFAULT
     seed: int = 1
     quiet: bool = False
     log_level: str = "INFO"

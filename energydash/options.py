@@ -125,6 +125,9 @@ Auth = Annotated[
     Path | None,
     option("--auth", "Readers of the page and their passwords, a file as htpasswd -B writes."),
 ]
+Alerts = Annotated[
+    str, option("--alerts", "What the page calls attention to: rules with commas, or none.")
+]
 MaxConnections = Annotated[
     int, option("--max-connections", "Connections open at once; 0: any number.", min=0)
 ]

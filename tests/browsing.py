@@ -34,6 +34,7 @@ READ = """
   const range = (r) => [r.start, r.end]
   window.grid = {
     column: (id, name, having = name) => [...column(source(id, having), name)],
+    hatches: (id) => figure(id).renderers.map((r) => r.glyph.hatch_pattern?.value),
     selected: (id, name) => [...source(id, name).selected.indices],
     ranges: (id) => [...range(figure(id).x_range), ...range(figure(id).y_range)],
     // Elements live in shadow trees: this finds one wherever it is.
@@ -120,14 +121,17 @@ def first_view(context, url):
 class Visit:
     """One browser context with one page, and all that it did."""
 
-    def __init__(self, browser, url, *, scheme="light", width=1440, height=900):
+    def __init__(self, browser, url, *, scheme="light", width=1440, height=900, touch=False):
         self.url = url
         self.requests = []
         self.refused = []
         self.complaints = []
         self.frames = []
         self.context = browser.new_context(
-            viewport={"width": width, "height": height}, color_scheme=scheme
+            viewport={"width": width, "height": height},
+            color_scheme=scheme,
+            has_touch=touch,
+            is_mobile=touch,
         )
         self.page = self.context.new_page()
         self.page.on("request", lambda request: self.requests.append(request.url))

@@ -3,6 +3,7 @@
 import math
 from datetime import datetime
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -359,6 +360,19 @@ def test_an_extreme_price_is_written_beside_its_place_and_an_ordinary_one_is_not
 )
 def test_a_number_has_its_unit_and_its_sign(text, expected):
     assert text.replace(numbers.THIN, " ") == expected
+
+
+def test_the_west_has_a_price_of_its_own_and_all_australia_has_none():
+    store = Store()
+    begin(store, "A")
+    west = msgspec.structs.replace(facility("W"), network="WEM", region="WEM")
+    store.apply(schema.InitialData(seq=0, source="demo", simulated=True, facilities=(*store.facilities, west), values=values()))  # fmt: skip
+    cards = {scope: numbers.card(scope, Row(fuel={}, price=95.0), []) for scope in store.scopes}
+
+    assert list(cards) == [nem.NETWORK, *nem.NEM_REGIONS, "WEM"]
+    assert {scope for scope, card in cards.items() if card.note} == {"WEM"}
+    assert "does not compare" in cards["WEM"].note
+    assert not {"AU", "AUS"} & set(cards)
 
 
 def test_shares_leave_batteries_and_pumps_out():

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 
+import msgspec
 import polars as pl
 import psutil
 import pytest
@@ -17,6 +18,8 @@ from processes import free_port, running, wait_until
 from stream_tables import write_all
 
 from energydash import nem
+from energydash.ui import numbers
+from energydash.ui.store import Row
 
 pytestmark = needs_chromium
 
@@ -228,6 +231,59 @@ def test_a_phone_scrolls_in_one_direction_and_has_room_for_fingers(visit):
     assert one.read("grid.ranges('map')") == pytest.approx(zoom)
 
 
+def test_fingers_on_the_map_and_the_charts_move_the_page_and_not_the_pictures(visit):
+    one = visit(width=390, height=844, touch=True)
+    hand = one.context.new_cdp_session(one.page)
+
+    def fingers(*ways):
+        """Lay a finger at the start of each way, (x, y) to (x, y), and take them all along at once."""
+        for n in range(11):
+            at = [
+                {"x": x + (to_x - x) * n / 10, "y": y + (to_y - y) * n / 10, "id": i}
+                for i, ((x, y), (to_x, to_y)) in enumerate(ways)
+            ]
+            hand.send("Input.dispatchTouchEvent", {"type": "touchMove" if n else "touchStart", "touchPoints": at})  # fmt: skip
+        hand.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+
+    one.wait("grid.wheel('map') === null && grid.wheel('stack') === null", 5)
+    zoom = one.read("grid.ranges('map')")
+    for figure in ("map", "stack"):
+        one.read(
+            f"(() => {{ const e = grid.view('{figure}').el; scrollTo(0, scrollY + e.getBoundingClientRect().top - 200) }})()"
+        )
+        before = one.read("scrollY")
+        fingers(((200, 350), (200, 250)))
+        one.wait("(was) => scrollY > was + 50", 5, before)
+        # Two of them are the browser's own magnifying glass.
+        fingers(((190, 300), (120, 300)), ((210, 300), (280, 300)))
+        one.wait("visualViewport.scale > 1.2", 5)
+        fingers(((60, 300), (190, 300)), ((340, 300), (210, 300)))
+        one.wait("visualViewport.scale < 1.05", 5)
+        before = one.read("scrollY")
+        fingers(((200, 250), (200, 350)))
+        one.wait("(was) => scrollY < was - 50", 5, before)
+    assert one.read("grid.ranges('map')") == pytest.approx(zoom)
+    day_ms = one.read("grid.ranges('stack')[1] - grid.ranges('stack')[0]")
+    assert day_ms > 23 * 3_600_000
+
+
+def test_the_west_says_that_its_price_stands_alone(visit):
+    one = visit()
+    card = msgspec.to_builtins(numbers.card("WEM", Row(fuel={}, price=95.0, demand=2500.0), []))
+    one.page.evaluate(
+        "(card) => { const m = [...Bokeh.documents[0].all_models].find((m) => m.data?.cards);"
+        " m.data.cards = [...m.data.cards, card] }",
+        card,
+    )
+    west = one.page.get_by_test_id("card-WEM")
+    west.wait_for()
+
+    assert west.get_by_test_id("price").inner_text() == "$95.00/MWh*"
+    assert west.get_by_test_id("flow").inner_text() == "* not comparable"
+    assert "pays for capacity" in west.get_attribute("title")
+    assert "*" not in one.page.get_by_test_id("card-NEM").inner_text()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_serious(visit, scheme):
     one = visit(scheme=scheme)
@@ -252,6 +308,10 @@ def test_axe_finds_nothing_serious(visit, scheme):
     check("table and detail")
     page.get_by_test_id("help").click()
     check("help")
+    page.keyboard.press("Escape")
+    page.get_by_test_id("close").click()
+    page.get_by_test_id("alerts").click()
+    check("alerts")
     page.keyboard.press("Escape")
     for figure in ("stack", "price"):
         element = page.locator(f"[role=img][data-testid={figure}]")

@@ -9,6 +9,8 @@ import pytest
 from browsing import Visit, needs_chromium
 from processes import wait_until
 
+from energydash.ui import hues
+
 pytestmark = needs_chromium
 
 
@@ -129,6 +131,24 @@ def test_a_fuel_of_the_legend_is_hidden_by_a_click_and_alone_by_a_shift_click(vi
     becomes(one, fuels="coal_black")
     coal.click(modifiers=["Shift"])
     becomes(one)
+
+
+def test_colours_for_every_eye_are_everywhere_and_are_remembered(visit):
+    one = visit()
+    swatch = "getComputedStyle(grid.deep('fuel-wind').querySelector('i')).backgroundImage"
+    wind = f"rgb({', '.join(str(int(hues.DISTINCT['light']['wind'][i : i + 2], 16)) for i in (1, 3, 5))})"
+    assert "gradient" not in one.read(swatch)
+    one.page.get_by_test_id("colours").click()
+    becomes(one, colours="distinct")
+    distinct = set(hues.DISTINCT["light"].values())
+    one.wait("(known) => grid.column('map', 'color').every((c) => known.includes(c))", 5, list(distinct))  # fmt: skip
+    assert "gradient" in one.read(swatch)
+    assert one.read("grid.hatches('stack')").count("vertical_line") == 1
+
+    one.page.goto(f"{one.url.split('?')[0]}?tab=table")
+    row = one.page.locator("tbody tr[data-code]", has_text="Wind").first
+    row.wait_for()
+    assert row.locator("i").evaluate("(e) => getComputedStyle(e).backgroundColor") == wind
 
 
 def test_one_click_on_the_map_opens_one_station_and_lists_those_beneath(visit):

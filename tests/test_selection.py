@@ -140,6 +140,7 @@ looks = st.builds(
     facility=st.from_regex(r"[A-Z0-9/#&]{0,12}", fullmatch=True),
     moment=st.one_of(st.none(), moments),
     theme=st.sampled_from(["", "light", "dark"]),
+    colours=st.sampled_from(["", "usual", "distinct"]),
 )
 
 
@@ -158,7 +159,7 @@ def test_what_is_as_by_default_is_not_in_the_address():
 
 @pytest.mark.parametrize(
     "query",
-    ["region=XX", "fuels=wind,coke", "mw=many", "mw=5", "mw=-1-5", "mw=nan-", "tab=9", "metric=x", "at=noon", "theme=pink"],
+    ["region=XX", "fuels=wind,coke", "mw=many", "mw=5", "mw=-1-5", "mw=nan-", "tab=9", "metric=x", "at=noon", "theme=pink", "colours=pink"],
 )  # fmt: skip
 def test_what_makes_no_sense_in_an_address_is_left_out_and_said(query):
     look, notices = address.from_query(f"?{query}&q=ok")
@@ -214,6 +215,7 @@ def test_back_undoes_choices_and_not_letters_or_minutes():
         ({"do": "time", "moment": int(at(1).timestamp()) + 7}, "at=2026-03-01T00:05"),
         ({"do": "time", "moment": 0}, ""),
         ({"do": "theme", "theme": "dark"}, "theme=dark"),
+        ({"do": "colours", "colours": "distinct"}, "colours=distinct"),
     ],
 )
 def test_an_action_changes_what_it_names(action, query):

@@ -17,6 +17,7 @@ SHARED = {
     "errors",
     "secret",
     "address",
+    "alerting",
     "plain",
     "nem",
     "schema",

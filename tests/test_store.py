@@ -225,7 +225,7 @@ def test_what_was_known_of_event_time_goes_when_it_begins_again(rounds, kept):
             store.apply(charts([at(9)]))
             seen = store.catalogue_version
 
-    assert store.times == ([at(9)] if kept else [])
+    assert store.times == ((at(9),) if kept else ())
     # What the pages have drawn goes with it.
     assert (store.catalogue_version == seen) == kept
 

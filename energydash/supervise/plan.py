@@ -261,5 +261,5 @@ def ui_arguments(plan: Plan) -> list[str]:
     return _command(
         "ui", plan, "--backend", f"ws://{LOOPBACK}:{plan.server_port}/ws/realtime",
         "--host", plan.settings.host, "--port", str(plan.port), "--no-open",
-        "--history", str(plan.tables), *exposure,
+        "--history", str(plan.tables), "--alerts", plan.settings.alerts, *exposure,
     )  # fmt: skip

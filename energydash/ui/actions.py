@@ -8,6 +8,7 @@ import msgspec
 
 from energydash import nem
 from energydash.ui.address import METRIC_IDS, SHADE_IDS, TABS, Look, megawatts
+from energydash.ui.hues import COLOURS
 from energydash.ui.selection import Selection
 
 _TEXT_LENGTH = 60
@@ -93,8 +94,19 @@ def _time(look: Look, action: Mapping[str, Any]) -> Look:
     return msgspec.structs.replace(look, moment=moment)
 
 
+def _jump(look: Look, action: Mapping[str, Any]) -> Look:
+    """Go to a station, or to a region without any, at a time."""
+    if action["region"]:
+        look = _region(look, action)
+    return _open(_time(look, action), action)
+
+
 def _theme(look: Look, action: Mapping[str, Any]) -> Look:
     return msgspec.structs.replace(look, theme=_known(action["theme"], ("light", "dark")))
+
+
+def _colours(look: Look, action: Mapping[str, Any]) -> Look:
+    return msgspec.structs.replace(look, colours=_known(action["colours"], COLOURS))
 
 
 _STEPS = {
@@ -110,7 +122,9 @@ _STEPS = {
     "open": _open,
     "close": _close,
     "time": _time,
+    "jump": _jump,
     "theme": _theme,
+    "colours": _colours,
 }
 
 

@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, urlencode
 import msgspec
 
 from energydash import nem
+from energydash.ui.hues import COLOURS, Colours
 from energydash.ui.selection import Selection
 
 Tab = Literal["map", "table", "explore"]
@@ -26,7 +27,10 @@ _CAPACITY_MW = 100_000.0
 
 
 class Look(msgspec.Struct, frozen=True, kw_only=True):
-    """All that a reader chose; `moment` is None while they look at the newest interval, `theme` "" for the system's, `shade` "" for plain ground."""
+    """All that a reader chose; `moment` is None while they look at the newest interval.
+
+    `theme` is "" for the system's, `shade` for plain ground, `colours` for what the browser chose last.
+    """
 
     selection: Selection = Selection()
     tab: Tab = "map"
@@ -35,6 +39,7 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     facility: str = ""
     moment: datetime | None = None
     theme: Theme = ""
+    colours: Colours | Literal[""] = ""
 
 
 def to_query(look: Look) -> str:
@@ -52,6 +57,7 @@ def to_query(look: Look) -> str:
         "facility": look.facility,
         "at": f"{look.moment.astimezone(nem.NEM_ZONE):%Y-%m-%dT%H:%M}" if look.moment else "",
         "theme": look.theme,
+        "colours": look.colours,
     }  # fmt: skip
     return urlencode({name: text for name, text in parts.items() if text}, safe=",:")
 
@@ -90,6 +96,7 @@ def from_query(query: str) -> tuple[Look, list[str]]:
         facility=given.get("facility", "")[:_WORD_LENGTH],
         moment=read("at", _moment, None),
         theme=read("theme", _one_of(("light", "dark")), ""),
+        colours=read("colours", _one_of(COLOURS), ""),
     )
     return look, notices
 
@@ -117,7 +124,7 @@ def is_step(old: Look, new: Look) -> bool:
 
 def _steady(look: Look) -> Look:
     selection = msgspec.structs.replace(look.selection, text="", least=None, most=None)
-    return msgspec.structs.replace(look, selection=selection, moment=None, theme="")
+    return msgspec.structs.replace(look, selection=selection, moment=None, theme="", colours="")
 
 
 def _plain(number: float | None) -> str:

@@ -26,7 +26,7 @@ from bokeh.models.text import BaseText
 from bokeh.plotting import figure
 
 from energydash import nem
-from energydash.ui import numbers, series
+from energydash.ui import hues, numbers, series
 from energydash.ui.past import HISTORY
 from energydash.ui.selection import Choice
 from energydash.ui.store import Row, Store
@@ -119,7 +119,10 @@ class Charts:
         for ids, edge in ((series.ABOVE, "top"), (series.BELOW, "low")):
             beneath = "zero"
             for group in ids:
-                area = VArea(x="t", y1=beneath, y2=f"{group}_{edge}")
+                area = VArea(
+                    x="t", y1=beneath, y2=f"{group}_{edge}",
+                    hatch_scale=8.0, hatch_weight=0.7, hatch_alpha=0.55,
+                )  # fmt: skip
                 self._areas[group, edge] = _add(plot, self._stack, area)
                 beneath = f"{group}_{edge}"
         self._demand = _add(plot, self._stack, Line(x="t", y="demand", line_width=2))
@@ -173,6 +176,8 @@ class Charts:
         for (group, edge), area in self._areas.items():
             area.glyph.fill_color = palette.fuel(group)
             area.glyph.fill_alpha = 0.92 if edge == "top" else 0.6
+            area.glyph.hatch_pattern = palette.pattern(group)
+            area.glyph.hatch_color = hues.hatch(palette.fuel(group))
         self._demand.glyph.line_color = palette.ink
         for code, line in self._prices.items():
             line.glyph.line_color = palette.regions[code]

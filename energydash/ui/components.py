@@ -41,6 +41,7 @@ class StatusBar(Part):
 
     facts = param.Dict(default={})
     theme = param.String(default="")
+    colours = param.String(default="usual")
     notice = param.String(default="")
     shown = param.String(default="")
     narrow = param.Boolean(default=False)
@@ -70,6 +71,24 @@ class FuelList(Part):
 
     _esm = bundled.FOLDER / "fuels.js"
     _stylesheets = _looks("fuels.css")
+
+
+class Today(Part):
+    """The day's highs and lows, and the stations that moved most (see `today.told`)."""
+
+    now = param.Dict(default={})
+
+    _esm = bundled.FOLDER / "today.js"
+    _stylesheets = _looks("today.css")
+
+
+class Alerts(Part):
+    """What calls for attention: `now` has all `alerts`, the latest first, and the `news` among them (see `alerts.told`)."""
+
+    now = param.Dict(default={})
+
+    _esm = bundled.FOLDER / "alerts.js"
+    _stylesheets = _looks("alerts.css")
 
 
 class Toolbar(Part):

@@ -10,6 +10,7 @@ from panel.viewable import Viewable
 
 from energydash import nem
 from energydash.ui import bundled
+from energydash.ui.hues import Colours
 from energydash.ui.theme import Mode, css
 
 
@@ -45,7 +46,9 @@ def _compiled() -> Any:
     return get_env().from_string(bundled.text("page.html"))
 
 
-def page(parts: Mapping[str, Viewable], mode: Mode | None) -> pn.Template:
+def page(
+    parts: Mapping[str, Viewable], mode: Mode | None, colours: Colours = "usual"
+) -> pn.Template:
     """Give the document; `mode` is the theme that is known to be wanted, None: the system's."""
     template = _Page(_compiled())
     for name, view in parts.items():
@@ -55,7 +58,10 @@ def page(parts: Mapping[str, Viewable], mode: Mode | None) -> pn.Template:
         ("page_css", bundled.text("page.css")),
         ("favicon", "assets/favicon.svg"),
         ("regions", [(code, nem.REGION_BY_CODE[code].label) for code in nem.NEM_REGIONS]),
-        ("html_attrs", f'lang="en" data-theme="{mode}"' if mode else 'lang="en"'),
+        (
+            "html_attrs",
+            f'lang="en" data-colours="{colours}"' + (f' data-theme="{mode}"' if mode else ""),
+        ),
     ):
         template.add_variable(name, value)
     return template

@@ -23,8 +23,9 @@ from energydash import config
 from energydash.config import UiSettings
 from energydash.errors import PortInUseError
 from energydash.ui import access, address, backfill, bundled, feed, health
+from energydash.ui.alerts import Watch
 from energydash.ui.explore.reading import Reading
-from energydash.ui.session import Session, mode_from_cookie
+from energydash.ui.session import Session, colours_from_cookie, mode_from_cookie
 from energydash.ui.store import Store
 
 logger = logging.getLogger(__name__)
@@ -114,6 +115,7 @@ def _server(settings: UiSettings, store: Store, audience: Audience) -> Server:
     pn.extension(reconnect=True)
     # The same models make up every page; to check them is a tenth of the time to build one.
     bokeh_settings.perform_document_validation = False
+    watch = Watch(store, settings.alerts)
     reading = None if settings.history is None else Reading(settings.history)
 
     building = Lock()
@@ -126,10 +128,12 @@ def _server(settings: UiSettings, store: Store, audience: Audience) -> Server:
 
     def build(document: Document) -> None:
         look, notices = address.from_query(_query())
-        mode = look.theme or mode_from_cookie((pn.state.cookies or {}).get)
+        cookies = (pn.state.cookies or {}).get
+        mode = look.theme or mode_from_cookie(cookies)
         session = Session(
-            store, look, mode, notices=notices, tiles=settings.tiles, reading=reading
-        )
+            store, look, mode, colours=colours_from_cookie(cookies), notices=notices,
+            tiles=settings.tiles, reading=reading, watch=watch,
+        )  # fmt: skip
         session.page(mode).server_doc(document, title="energydash")
         audience.join(document, session)
 

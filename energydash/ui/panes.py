@@ -7,16 +7,28 @@ from typing import Any
 import msgspec
 
 from energydash import nem
-from energydash.ui import address, freshness, marks, numbers, shades, station, words
+from energydash.ui import (
+    address,
+    alerts,
+    freshness,
+    marks,
+    numbers,
+    shades,
+    station,
+    today,
+    words,
+)
 from energydash.ui.address import Look
 from energydash.ui.components import (
     Address,
+    Alerts,
     Cards,
     Detail,
     FuelList,
     StationTable,
     StatusBar,
     TimeBar,
+    Today,
     Toolbar,
 )
 from energydash.ui.past import Instant
@@ -38,6 +50,9 @@ class Panes:
         self.status = StatusBar(theme=theme, notice=notice, **WIDE)
         self.cards = Cards(**WIDE)
         self.fuels = FuelList(**WIDE)
+        self.alerts = Alerts()
+        self._news = alerts.News()
+        self.today = Today(**WIDE)
         self.toolbar = Toolbar(
             metrics=[[m, each.label] for m, each in marks.METRICS.items()],
             shades=[["", "Nothing"], *([s, each.label] for s, each in shades.SHADES.items())],
@@ -51,7 +66,8 @@ class Panes:
     def on_action(self, callback: Callable[[dict[str, Any]], None]) -> None:
         """Call back with what the reader did in any part."""
         for part in (
-            self.status, self.cards, self.fuels, self.toolbar, self.table, self.time, self.detail, self.address,
+            self.status, self.cards, self.fuels, self.today, self.toolbar, self.table, self.time, self.detail, self.address,
+            self.alerts,
         ):  # fmt: skip
             part.heard(callback)
 
@@ -77,6 +93,8 @@ class Panes:
         self.table.chosen = look.facility
         if look.theme and look.theme != self.status.theme:
             self.status.theme = look.theme
+        if look.colours and look.colours != self.status.colours:
+            self.status.colours = look.colours
 
     def number(self, shown: datetime, row: Row, choice: Choice) -> None:
         """Fill the cards and the fuel list."""
@@ -89,6 +107,27 @@ class Panes:
             "total": numbers.megawatts(row.generation),
             "fuels": msgspec.to_builtins(numbers.fuel_rows(row)),
         }
+
+    def sum_up(self, shown: datetime, choice: Choice) -> None:
+        """Fill the day's highs and lows, and what moved; who looks at a whole region shares them."""
+        store = self._store
+        if not choice.selection.is_whole:
+            self.today.now = today.told(store, choice, shown)
+            return
+        name = ("today", choice.selection.region)
+        self.today.now = store.once(name, store.state_of(shown), lambda: today.told(store, choice, shown))  # fmt: skip
+
+    def alert(self, watch: alerts.Watch) -> None:
+        """List what calls for attention, and call out what is new of it."""
+        store = self._store
+        found = watch.alerts(nem.now())
+        news = self._news.of(found, store.shown_time)
+        now = {
+            "alerts": [alerts.told(each, store, watch.rules) for each in found],
+            "news": [alerts.told(each, store, watch.rules) for each in news],
+        }
+        if news or now["alerts"] != self.alerts.now.get("alerts", []):
+            self.alerts.now = now
 
     def empty_table(self) -> None:
         """Fill the table anew the next time: its rows are others, or it was not on the page."""

@@ -9,6 +9,7 @@ import msgspec
 import panel as pn
 from bokeh.document import Document
 
+from energydash.alerting import Rules
 from energydash.ui import (
     actions,
     address,
@@ -18,17 +19,20 @@ from energydash.ui import (
     turns,
 )
 from energydash.ui.address import TABS, Look
+from energydash.ui.alerts import Watch
 from energydash.ui.charts import Charts
 from energydash.ui.explore.reading import Reading
 from energydash.ui.explore.view import Explore
+from energydash.ui.hues import COLOURS, Colours
 from energydash.ui.map import Map, Share
 from energydash.ui.panes import FULL, Panes
 from energydash.ui.past import Instant
 from energydash.ui.selection import Choice
 from energydash.ui.store import Store
-from energydash.ui.theme import PALETTES, Mode
+from energydash.ui.theme import Mode, Palette, palette
 
 THEME_COOKIE = "energydash_theme"
+COLOURS_COOKIE = "energydash_colours"
 
 
 class Session:
@@ -40,26 +44,31 @@ class Session:
         look: Look,
         mode: Mode | None,
         *,
+        colours: Colours = "usual",
         notices: Sequence[str] = (),
         tiles: str | None = None,
         reading: Reading | None = None,
+        watch: Watch | None = None,
     ) -> None:
         look, unfit = address.fit(look, store.by_code, store.times)
         self._store = store
         self._look = look
         self._choice = Choice(store, look.selection)
+        self._watch = watch or Watch(store, Rules())
         self._seen = -1
         self._seen_catalogue = -1
         self._drawn: object = None
         self._beneath: list[str] = []
         self._waiting = False
         self._mode: Mode = mode or "light"
+        self._colours: Colours = look.colours or colours
         self._query = address.to_query(look)
         self._panes = Panes(store, self._query, mode or "", " ".join([*notices, *unfit]))
-        self._map = Map(PALETTES[self._mode], tiles)
+        self._map = Map(self._palette, tiles)
         self._charts = Charts()
-        self._explore = Explore(store, PALETTES[self._mode], reading)
+        self._explore = Explore(store, self._palette, reading)
         self._views = layout.views(self._map.view(), self._panes.table, self._explore.view)
+        self._panes.status.colours = self._colours
         self._panes.on_action(lambda action: turns.soon(partial(self._heard, action)))
         self._panes.status.param.watch(
             lambda event: turns.soon(partial(self._paint, event.new)), "theme"
@@ -71,6 +80,7 @@ class Session:
         self._map.shade(look.shade)
         self._panes.look(look)
         self.pull()
+        self._panes.alert(self._watch)
         self._show_tab(look.tab)
 
     def page(self, mode: Mode | None) -> pn.Template:
@@ -85,11 +95,14 @@ class Session:
                 "fuels": panes.fuels,
                 "stack": pn.pane.Bokeh(self._charts.stack, **FULL),
                 "price": pn.pane.Bokeh(self._charts.price, **FULL),
+                "today": panes.today,
+                "alerts": panes.alerts,
                 "detail": panes.detail,
                 "time": panes.time,
                 "address": panes.address,
             },
             mode,
+            self._colours,
         )
 
     # --- what the reader does ------------------------------------------------------------------------
@@ -158,6 +171,7 @@ class Session:
     def _pull_once(self) -> None:
         self._waiting = False
         self.pull()
+        self._panes.alert(self._watch)
 
     def pull(self) -> None:
         """Draw what changed in the store since the last time."""
@@ -194,7 +208,10 @@ class Session:
         if look.selection != old.selection:
             self._panes.choose(self._choice)
             self._charts.show(self._store, self._choice)
-            self._charts.paint(PALETTES[self._mode], look.selection.region)
+            self._charts.paint(self._palette, look.selection.region)
+        if look.colours and look.colours != self._colours:
+            self._colours = look.colours
+            self._colour()
         if look.metric != old.metric:
             self._map.measure(look.metric)
         if look.shade != old.shade:
@@ -217,7 +234,7 @@ class Session:
             return
         past = look.moment is not None
         self._charts.mark(store, shown, past=past)
-        drawn = (store.state_of(shown), look, self._mode, self._beneath)
+        drawn = (store.state_of(shown), look, self._mode, self._colours, self._beneath)
         if drawn == self._drawn:
             return
         self._drawn = drawn
@@ -228,6 +245,7 @@ class Session:
         self._charts.tell(store, row, look.selection.region, shown)
         self._map.choose(look.facility)
         self._panes.number(shown, row, self._choice)
+        self._panes.sum_up(shown, self._choice)
         if look.tab == "table":
             self._panes.tabulate(self._choice, instant)
         self._panes.open(look, instant, self._beneath)
@@ -238,7 +256,7 @@ class Session:
         store, look = self._store, self._look
         if not self._choice.selection.is_whole:
             return lambda make: make()
-        name = ("looks", self._mode, look.metric, look.selection.region)
+        name = ("looks", self._mode, self._colours, look.metric, look.selection.region)
         key = (instant.key, store.catalogue_version)
         return lambda make: store.once(name, key, make)
 
@@ -252,11 +270,14 @@ class Session:
         self._charts.calm()
         self._map.calm()
 
+    @property
+    def _palette(self) -> Palette:
+        return palette(self._mode, self._colours)
+
     def _colour(self) -> None:
-        palette = PALETTES[self._mode]
-        self._map.paint(palette)
-        self._charts.paint(palette, self._look.selection.region)
-        self._explore.paint(palette)
+        self._map.paint(self._palette)
+        self._charts.paint(self._palette, self._look.selection.region)
+        self._explore.paint(self._palette)
 
 
 def mode_from_cookie(cookies: Callable[[str], str | None]) -> Mode | None:
@@ -267,3 +288,9 @@ def mode_from_cookie(cookies: Callable[[str], str | None]) -> Mode | None:
         case "light":
             return "light"
     return None
+
+
+def colours_from_cookie(cookies: Callable[[str], str | None]) -> Colours:
+    """Give the set of colours that this browser chose before."""
+    chosen = cookies(COLOURS_COOKIE)
+    return next((each for each in COLOURS if each == chosen), "usual")

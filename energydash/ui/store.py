@@ -86,6 +86,7 @@ class Store:
         self.facilities: tuple[schema.FacilityInfo, ...] = ()
         self.by_code: dict[str, schema.FacilityInfo] = {}
         self.past = Past()
+        self.history_version = 0
         self.snapshots = 0
         self.revised: set[datetime] = set()
         self.status: schema.Status | None = None
@@ -123,6 +124,8 @@ class Store:
                 self.status = frame
                 # Only a status tells that all of what has its number has come.
                 self.last = (self._stream, frame.seq)
+        if not isinstance(frame, schema.Hello | schema.Status):
+            self.history_version = version
         self.version = version
 
     def _begin(self, frame: schema.InitialData, version: int) -> None:
@@ -148,7 +151,7 @@ class Store:
         """Take in a station's day that was asked for at a version."""
         version = self.version + 1
         self.past.put(values, version, asked_at)
-        self.version = version
+        self.history_version = self.version = version
 
     def _take_rows(
         self, frame: schema.InitialCharts | schema.ChartsUpdate, version: int

@@ -6,7 +6,8 @@ import msgspec
 from bokeh.models import DatetimeAxis, DatetimeTickFormatter, Plot
 from bokeh.plotting import figure
 
-from energydash import nem
+from energydash.ui import hues
+from energydash.ui.hues import Colours, Pattern
 
 Mode = Literal["light", "dark"]
 
@@ -37,12 +38,17 @@ class Palette(msgspec.Struct, frozen=True, kw_only=True):
     flow: str
     limit: str
     regions: dict[str, str]
+    fuels: dict[str, str]
+    patterns: dict[str, Pattern | None] = {}
     dark: bool
 
     def fuel(self, group: str) -> str:
         """Give a fuel group's colour."""
-        known = nem.FUEL_GROUP_BY_ID.get(group, nem.FUEL_GROUP_BY_ID["other"])
-        return known.colour_dark if self.dark else known.colour
+        return self.fuels.get(group, self.fuels["other"])
+
+    def pattern(self, group: str) -> Pattern | None:
+        """Give a fuel group's hatch, if it has one."""
+        return self.patterns.get(group)
 
 
 PALETTES: dict[Mode, Palette] = {
@@ -66,6 +72,7 @@ PALETTES: dict[Mode, Palette] = {
             "SA1": "#c8372d",
             "TAS1": "#11805c",
         },
+        fuels=hues.USUAL["light"],
         dark=False,
     ),
     "dark": Palette(
@@ -88,19 +95,35 @@ PALETTES: dict[Mode, Palette] = {
             "SA1": "#ff8a7f",
             "TAS1": "#4fd0a2",
         },
+        fuels=hues.USUAL["dark"],
         dark=True,
     ),
 }
 
 
+def palette(mode: Mode, colours: Colours) -> Palette:
+    """Give a theme with one set of colours for fuels and regions."""
+    usual = PALETTES[mode]
+    if colours == "usual":
+        return usual
+    return msgspec.structs.replace(
+        usual, fuels=hues.DISTINCT[mode], regions=hues.DISTINCT_REGIONS[mode], patterns=hues.PATTERNS
+    )  # fmt: skip
+
+
 def css() -> str:
-    """Give both themes as CSS variables: the system's choice, unless the page says its own."""
+    """Give both themes as CSS variables: the system's choice, unless the page says its own; likewise the other set of colours."""
     light, dark = (_variables(PALETTES[mode]) for mode in ("light", "dark"))
+    distinct, dark_distinct = (_hues(palette(mode, "distinct")) for mode in ("light", "dark"))
     return (
         f":root{{color-scheme:light;{light}}}"
         f"@media (prefers-color-scheme:dark){{:root{{color-scheme:dark;{dark}}}}}"
         f":root[data-theme=light]{{color-scheme:light;{light}}}"
         f":root[data-theme=dark]{{color-scheme:dark;{dark}}}"
+        f":root[data-colours=distinct]{{{distinct}}}"
+        f"@media (prefers-color-scheme:dark){{:root[data-colours=distinct]{{{dark_distinct}}}}}"
+        f":root[data-theme=light][data-colours=distinct]{{{distinct}}}"
+        f":root[data-theme=dark][data-colours=distinct]{{{dark_distinct}}}"
     )
 
 
@@ -109,8 +132,16 @@ def _variables(palette: Palette) -> str:
     own = [f"--{name}:{getattr(palette, name)}" for name in plain]
     # Not "--border": Bokeh's own style sheets use that name.
     own += [f"--edge:{palette.border}", f"--no-data:{palette.no_data}"]
-    own += [f"--fuel-{group.id}:{palette.fuel(group.id)}" for group in nem.FUEL_GROUPS]
+    return ";".join([*own, _hues(palette)])
+
+
+def _hues(palette: Palette) -> str:
+    own = [f"--fuel-{group}:{colour}" for group, colour in palette.fuels.items()]
     own += [f"--region-{code}:{colour}" for code, colour in palette.regions.items()]
+    own += [
+        f"--pattern-{group}:{hues.swatch(pattern, palette.fuel(group))}"
+        for group, pattern in palette.patterns.items()
+    ]
     return ";".join(own)
 
 

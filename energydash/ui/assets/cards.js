@@ -58,8 +58,8 @@ export function render({ model, el }) {
       set(button, "[data-testid=renewable]", `${card.renewable} renewable`)
       set(button, "[data-testid=intensity]", card.intensity)
       set(button, "[data-testid=generation]", `${card.generation} made`)
-      set(button, "[data-testid=flow]", card.flow)
-      if (card.note) button.title = `${card.name}. ${card.note}`
+      set(button, "[data-testid=flow]", card.note ? "* not comparable" : card.flow)
+      if (card.note) for (const part of [button, button.querySelector("[data-testid=flow]")]) part.title = `${card.name}. ${card.note}`
       button.querySelector("path").setAttribute("d", line(card.spark.split(",").map((v) => (v === "" ? null : Number(v)))))
     }
     choose()

@@ -123,6 +123,7 @@ export function render({ model, el }) {
     put("[data-testid=detail-factor]", card.factor)
     put("[data-testid=detail-when]", card.when)
     pane.style.setProperty("--fuel", `var(--fuel-${card.fuel})`)
+    pane.style.setProperty("--pattern", `var(--pattern-${card.fuel},none)`)
     $(".gauge s").style.width = `${Math.min(Math.abs(card.share ?? 0), 1) * 100}%`
     facts(card); others(card); draw(card)
     $(".link").href = model.href

@@ -14,7 +14,7 @@ export function render({ model, el }) {
     item.dataset.testid = `fuel-${fuel.id}`
     item.innerHTML = `<button type="button" title="Click to hide or show, Shift+click to show it alone"><i></i><span class="name"></span><span class="bar"><s></s></span><span class="share"></span><span class="power"></span></button>`
     const colour = `var(--fuel-${fuel.id})`
-    item.querySelector("i").style.background = colour
+    item.querySelector("i").style.background = `var(--pattern-${fuel.id},none),${colour}`
     item.querySelector("s").style.background = colour
     item.querySelector(".name").textContent = fuel.label
     item.firstChild.addEventListener("click", (event) => {

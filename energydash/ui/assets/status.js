@@ -29,9 +29,9 @@ function age(seconds) {
   return `${Math.round(seconds / 3600)}\u202fh`
 }
 
-function remember(theme) {
-  document.documentElement.dataset.theme = theme
-  document.cookie = `energydash_theme=${theme};path=/;max-age=31536000;samesite=lax`
+function remember(what, choice) {
+  document.documentElement.dataset[what] = choice
+  document.cookie = `energydash_${what}=${choice};path=/;max-age=31536000;samesite=lax`
 }
 
 const HELP = `<button type="button" class="close" aria-label="Close">✕</button><h2 id="help-title">What is shown here</h2>
@@ -44,6 +44,7 @@ const HELP = `<button type="button" class="close" aria-label="Close">✕</button
   <dt>Imports, exports</dt><dd>Demand minus the supply of the region's own stations; rooftop solar and losses are in it.</dd>
   <dt>Capacity factor</dt><dd>Power / registered capacity.</dd>
   <dt>Filters</dt><dd>A station counts under its main fuel. Sums under a filter are those of the stations that pass.</dd>
+  <dt>Alerts</dt><dd>The bell lists where the day's prices passed a limit and which stations fell at once; it is there only when there is something. A click goes to that place and time.</dd>
   <dt>No data</dt><dd>A station without a value for half an hour is grey, which is not zero; at rest it is hollow.</dd></dl>
   <h3>Keys</h3>
   <dl><dt><kbd>/</kbd></dt><dd>search</dd><dt><kbd>←</kbd> <kbd>→</kbd></dt><dd>the previous or next station while one is open; the time while the slider has the focus</dd>
@@ -61,6 +62,7 @@ export function render({ model, el }) {
       <span class="count" data-testid="reporting"></span>
       <span class="tools"><button type="button" class="copy" data-testid="copy" title="Copy a link to what is shown here">Copy link</button>
         <button type="button" class="help" data-testid="help" aria-label="Help: what the numbers mean, and the keys" title="Help ( ? )">?</button>
+        <button type="button" class="colours" data-testid="colours" aria-label="Colours and patterns that colour-blind eyes tell apart" title="Colours and patterns that colour-blind eyes tell apart"><svg viewBox="0 0 18 14" aria-hidden="true"><circle cx="6" cy="7" r="5.2"/><circle cx="12" cy="7" r="5.2"/></svg></button>
         <button type="button" class="theme" data-testid="theme"></button></span>
       <div class="notice" role="alert" data-testid="notice" hidden><span></span><button type="button" aria-label="Close the notice">✕</button></div>
     </div>
@@ -101,9 +103,18 @@ export function render({ model, el }) {
 
   $(".theme").addEventListener("click", () => {
     const next = model.theme === "dark" ? "light" : "dark"
-    remember(next)
+    remember("theme", next)
     model.theme = next
     model.send_msg({ do: "theme", theme: next })
+  })
+  const showColours = () => {
+    document.documentElement.dataset.colours = model.colours
+    $(".colours").setAttribute("aria-pressed", String(model.colours === "distinct"))
+  }
+  $(".colours").addEventListener("click", () => {
+    const next = model.colours === "distinct" ? "usual" : "distinct"
+    remember("colours", next)
+    model.send_msg({ do: "colours", colours: next })
   })
   const dialog = $("dialog")
   const help = () => { dialog.showModal(); document.documentElement.dataset.dialog = "open" }
@@ -130,6 +141,7 @@ export function render({ model, el }) {
   model.on("facts", () => { got = performance.now(); paint(); tick() })
   model.on("shown", paint)
   model.on("theme", showTheme)
+  model.on("colours", showColours)
 
   // Bokeh tells the document when its own connection goes and comes back.
   const watch = setInterval(() => {
@@ -147,5 +159,5 @@ export function render({ model, el }) {
   const system = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light"
   const chosen = document.documentElement.dataset.theme || system
   if (model.theme !== chosen) model.theme = chosen
-  paint(); tick(); showTheme(); say(model.notice)
+  paint(); tick(); showTheme(); showColours(); say(model.notice)
 }

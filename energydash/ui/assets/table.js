@@ -64,7 +64,7 @@ export function render({ model, el }) {
     line.dataset.code = row[0]
     const name = document.createElement("td")
     const dot = document.createElement("i")
-    dot.style.background = `var(--fuel-${row[4]})`
+    dot.style.background = `var(--pattern-${row[4]},none),var(--fuel-${row[4]})`
     name.append(dot, row[1])
     line.append(name, ...[row[2], row[3], row[5]].map((text) => Object.assign(document.createElement("td"), { textContent: text })),
       ...COLUMNS.slice(TEXTS).map(() => document.createElement("td")))

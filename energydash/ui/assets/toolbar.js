@@ -87,7 +87,7 @@ export function render({ model, el }) {
       item.setAttribute("aria-selected", "false")
       item.dataset.code = code
       const dot = document.createElement("i")
-      dot.style.background = `var(--fuel-${fuel})`
+      dot.style.background = `var(--pattern-${fuel},none),var(--fuel-${fuel})`
       const what = document.createElement("span")
       what.textContent = name
       const where = document.createElement("small")
@@ -135,7 +135,7 @@ export function render({ model, el }) {
         line = document.createElement("label")
         line.dataset.id = id
         line.innerHTML = `<input type="checkbox"><i></i><span></span><b></b>`
-        if (kind === "fuels") line.querySelector("i").style.background = `var(--fuel-${id})`
+        if (kind === "fuels") line.querySelector("i").style.background = `var(--pattern-${id},none),var(--fuel-${id})`
         else line.querySelector("i").remove()
         line.querySelector("span").textContent = label
         line.querySelector("input").addEventListener("change", () => {

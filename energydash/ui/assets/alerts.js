@@ -1,0 +1,71 @@
+// What calls for attention: a button with the day's list, there only when there is something, and a toast for what is new.
+const TOAST_MS = 12000
+
+export function render({ model, el }) {
+  el.innerHTML = `
+    <div class="alerts" hidden>
+      <button type="button" class="open" aria-expanded="false" aria-controls="list" data-testid="alerts"><svg viewBox="0 0 16 16" aria-hidden="true"><path d="M8 1.8a4 4 0 0 0-4 4V9l-1.4 2.6h10.8L12 9V5.8a4 4 0 0 0-4-4zM6.4 13.3a1.7 1.7 0 0 0 3.200 0"/></svg><span></span></button>
+      <div id="list" class="list" role="group" aria-label="Alerts of the day" data-testid="alert-list" hidden><ul></ul></div>
+    </div>
+    <div class="toasts" role="status" aria-live="polite" aria-label="New alerts" data-testid="toasts"></div>`
+  const $ = (name) => el.querySelector(name)
+  const list = $("#list")
+  const button = $(".open")
+  const toggle = (on) => { list.hidden = !on; button.setAttribute("aria-expanded", String(on)) }
+  const jump = ({ region, code, moment }) => { toggle(false); model.send_msg({ do: "jump", region, code, moment }) }
+  const part = (tag, className, text) => Object.assign(document.createElement(tag), { className, textContent: text })
+
+  const paint = () => {
+    const { alerts = [] } = model.now
+    $(".alerts").hidden = !alerts.length
+    if (!alerts.length) toggle(false)
+    button.querySelector("span").textContent = alerts.length
+    button.setAttribute("aria-label", `${alerts.length} alert${alerts.length === 1 ? "" : "s"} today`)
+    button.classList.toggle("stale", alerts.some((each) => each.kind === "stale"))
+    const lines = new Map([...$("ul").children].map((line) => [line.dataset.id, line]))
+    const wanted = alerts.map((alert) => {
+      const known = lines.get(alert.id)
+      if (known) return known
+      const line = document.createElement("li")
+      line.dataset.id = alert.id
+      line.dataset.kind = alert.kind
+      const go = part(alert.moment ? "button" : "div", "line", "")
+      go.append(part("time", "", alert.when), part("span", "", alert.text), part("b", "", alert.more))
+      if (alert.moment) { go.type = "button"; go.addEventListener("click", () => jump(alert)) }
+      line.append(go)
+      return line
+    })
+    for (const line of lines.values()) if (!wanted.includes(line)) line.remove()
+    wanted.forEach((line, n) => { if ($("ul").children[n] !== line) $("ul").insertBefore(line, $("ul").children[n] ?? null) })
+  }
+  const toast = (alert) => {
+    const card = part("div", "toast", "")
+    card.dataset.kind = alert.kind
+    card.append(part("span", "", `${alert.when ? `${alert.when} ` : ""}${alert.text}${alert.more ? `, ${alert.more}` : ""}`))
+    let timer = null
+    const wait = () => { clearTimeout(timer); timer = setTimeout(() => card.remove(), TOAST_MS) }
+    // Nobody is hurried who reads it or is about to press a button of it.
+    for (const name of ["pointerenter", "focusin"]) card.addEventListener(name, () => clearTimeout(timer))
+    for (const name of ["pointerleave", "focusout"]) card.addEventListener(name, wait)
+    if (alert.moment) {
+      const show = Object.assign(part("button", "show", "Show"), { type: "button" })
+      show.addEventListener("click", () => { card.remove(); jump(alert) })
+      card.append(show)
+    }
+    const close = Object.assign(part("button", "close", "✕"), { type: "button" })
+    close.setAttribute("aria-label", "Close this alert")
+    close.addEventListener("click", () => card.remove())
+    card.append(close)
+    $(".toasts").append(card)
+    wait()
+  }
+  button.addEventListener("click", () => toggle(list.hidden))
+  const away = (event) => { if (!event.composedPath().includes($(".alerts"))) toggle(false) }
+  document.addEventListener("pointerdown", away)
+  $(".alerts").addEventListener("keydown", (event) => {
+    if (event.key === "Escape" && !list.hidden) { event.stopPropagation(); toggle(false); button.focus() }
+  })
+  model.on("now", () => { paint(); for (const alert of model.now.news ?? []) toast(alert) })
+  model.on("remove", () => document.removeEventListener("pointerdown", away))
+  paint()
+}
