@@ -314,7 +314,7 @@ def test_the_map_shows_what_flows_at_the_moment_and_shades_the_states(visit):
     one.wait("(was) => String(grid.column('map', 'words')) !== was", 5, ",".join(now))
 
     x, y = one.read(
-        "(() => { const [x, y] = ['x1', 'y1'].map((n) => grid.column('map', n)[2])"
+        "(() => { const [x, y] = ['x', 'y'].map((n) => (grid.column('map', `${n}0`)[2] + grid.column('map', `${n}1`)[2]) / 2)"
         "; const { frame, el } = grid.view('map'); const box = el.getBoundingClientRect()"
         "; return [box.left + frame.x_scale.compute(x), box.top + frame.y_scale.compute(y)] })()"
     )

@@ -27,7 +27,7 @@ class Arrows:
         shafts = plot.segment(
             "x0", "y0", "x1", "y1", source=self.source, line_width="width_px", line_color="paint", line_cap="round",
         )  # fmt: skip
-        heads = plot.scatter(
+        plot.scatter(
             "x1", "y1", marker="triangle", size="head_px", angle="angle", source=self.source,
             fill_color="paint", line_color="edge", line_width=1.5,
         )  # fmt: skip
@@ -35,8 +35,9 @@ class Arrows:
             "label_x", "label_y", "label", source=self.labels, text_align="align", text_baseline="middle", text_color="ink",
             text_font=value(FONT), text_font_size="11px", text_font_style="bold", text_line_height=1.2,
         )  # fmt: skip
+        # Of the shafts alone, for where the head is the shaft is too, and one card is enough.
         plot.add_tools(
-            HoverTool(renderers=[shafts, heads], tooltips=_TOOLTIP, limit=1, show_arrow=False)
+            HoverTool(renderers=[shafts], tooltips=_TOOLTIP, limit=1, show_arrow=False)
         )
 
     def paint(self, palette: Palette) -> None:
