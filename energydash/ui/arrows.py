@@ -21,12 +21,13 @@ class Arrows:
     def __init__(self, plot: figure, palette: Palette) -> None:
         self._palette = palette
         self.source = ColumnDataSource(_columns([], palette))
-        self.labels = ColumnDataSource(_texts([], palette))
+        self.labels = ColumnDataSource(_texts([], palette, shaded=False))
         self._flows: Mapping[str, Flow] = {}
+        self._shaded = False
         shafts = plot.segment(
             "x0", "y0", "x1", "y1", source=self.source, line_width="width_px", line_color="paint", line_cap="round",
         )  # fmt: skip
-        heads = plot.scatter(
+        plot.scatter(
             "x1", "y1", marker="triangle", size="head_px", angle="angle", source=self.source,
             fill_color="paint", line_color="edge", line_width=1.5,
         )  # fmt: skip
@@ -34,8 +35,9 @@ class Arrows:
             "label_x", "label_y", "label", source=self.labels, text_align="align", text_baseline="middle", text_color="ink",
             text_font=value(FONT), text_font_size="11px", text_font_style="bold", text_line_height=1.2,
         )  # fmt: skip
+        # Of the shafts alone, for where the head is the shaft is too, and one card is enough.
         plot.add_tools(
-            HoverTool(renderers=[shafts, heads], tooltips=_TOOLTIP, limit=1, show_arrow=False)
+            HoverTool(renderers=[shafts], tooltips=_TOOLTIP, limit=1, show_arrow=False)
         )
 
     def paint(self, palette: Palette) -> None:
@@ -43,15 +45,19 @@ class Arrows:
         self._palette = palette
         self._show()
 
-    def draw(self, now: Mapping[str, Flow]) -> None:
-        """Show what flows, and patch what differs from before."""
-        if now != self._flows:
-            self._flows = now
+    def draw(self, now: Mapping[str, Flow], *, shaded: bool) -> None:
+        """Show what flows, and patch what differs from before; on a `shaded` ground labels are of ink, to be read on any shade."""
+        if (now, shaded) != (self._flows, self._shaded):
+            self._flows, self._shaded = now, shaded
             self._show()
 
     def _show(self) -> None:
         _put(self.source, "link", _columns(flows.arrows(self._flows), self._palette))
-        _put(self.labels, "between", _texts(flows.labels(self._flows), self._palette))
+        _put(
+            self.labels,
+            "between",
+            _texts(flows.labels(self._flows), self._palette, shaded=self._shaded),
+        )
 
 
 def _put(source: ColumnDataSource, key: str, columns: dict[str, list[Any]]) -> None:
@@ -86,14 +92,19 @@ def _columns(arrows: list[flows.Arrow], palette: Palette) -> dict[str, list[Any]
     }
 
 
-def _texts(labels: list[flows.Label], palette: Palette) -> dict[str, list[Any]]:
+def _texts(
+    labels: list[flows.Label], palette: Palette, *, shaded: bool
+) -> dict[str, list[Any]]:
     return {
         "between": ["-".join(sorted(each.ends)) for each in labels],
         "label_x": [each.place[0] for each in labels],
         "label_y": [each.place[1] for each in labels],
         "label": [each.text for each in labels],
         "align": [each.align for each in labels],
-        "ink": [_paint(palette, at_limit=each.at_limit) for each in labels],
+        "ink": [
+            palette.ink if shaded else _paint(palette, at_limit=each.at_limit)
+            for each in labels
+        ],
     }
 
 

@@ -176,14 +176,17 @@ def _text(ends: tuple[str, str], known: list[float], parts: list[Flow], full: li
         return ""
     net = sum(known)
     here, there = (nem.REGION_BY_CODE[code].label for code in ends)
-    if abs(net) < _NONE_MW:
-        return f"{here}\u2013{there}\nno flow"
-    way = f"{here} to {there}" if net > 0 else f"{there} to {here}"
-    bounds = [limit(part, net) for part in parts]
-    most = sum(bound or 0.0 for bound in bounds)
-    of = f" of {numbers.grouped(most)}" if most >= abs(net) else ""
     who = "" if len(full) == len(parts) else f"{', '.join(_name(link) for link in full)} "
     told = f"\n{who}at limit" if full else ""
+    if abs(net) < _NONE_MW:
+        return (
+            f"{here}\u2013{there}\nno net flow{told}"
+            if full
+            else f"{here}\u2013{there}\nno flow"
+        )
+    way = f"{here} to {there}" if net > 0 else f"{there} to {here}"
+    most = sum(limit(part, net) or 0.0 for part in parts)
+    of = f" of {numbers.grouped(most)}" if most >= abs(net) else ""
     return f"{way}\n{numbers.megawatts(abs(net))}{of}{told}"
 
 

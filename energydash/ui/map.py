@@ -264,7 +264,7 @@ class Map:
         """Show what each region pays, and what flows between them."""
         self._ground.draw(store, moment, self._palette)
         now = store.flows(moment)
-        self._arrows.draw(now)
+        self._arrows.draw(now, shaded=bool(self._ground.shade))
         self._told = (
             "links"
             if now

@@ -36,8 +36,8 @@ SHADES: dict[ShadeId, Shade] = {
         value=lambda row: row.price,
         steps=(0.0, 50.0, 100.0, 300.0),
         names=("below 0", "0\u201350", "50\u2013100", "100\u2013300", "over 300"),
-        colour=("#6d3fa8", "#a98bea"),
-        below=("#007f8c", "#2fb9c4"),
+        colour=("#6d3fa8", "#7a55cc"),
+        below=("#007f8c", "#1d97a3"),
     ),
     "renewables": Shade(
         label="Renewables",
@@ -45,7 +45,7 @@ SHADES: dict[ShadeId, Shade] = {
         value=lambda row: None if row.renewable_share is None else row.renewable_share * 100,
         steps=(25.0, 50.0, 75.0),
         names=("below 25", "25\u201350", "50\u201375", "over 75"),
-        colour=("#1d7a3c", "#4fb86f"),
+        colour=("#1d7a3c", "#2a8a4a"),
     ),
 }
 

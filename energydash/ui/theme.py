@@ -64,7 +64,7 @@ PALETTES: dict[Mode, Palette] = {
         accent="#0b62b8",
         no_data="#a9b0ba",
         flow="#3d4653",
-        limit="#c2410c",
+        limit="#b93a06",
         regions={
             "QLD1": "#8a2f8f",
             "NSW1": "#0f6fc6",
