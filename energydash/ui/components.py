@@ -142,6 +142,15 @@ class Address(Part):
     _esm = bundled.FOLDER / "address.js"
 
 
+class Pictures(Part):
+    """Charts as files, with `pictures.looks`; the tab's sign, from the `mix` of (fuel, share)."""
+
+    looks = param.Dict(default={})
+    mix = param.List(default=[])
+
+    _esm = bundled.FOLDER / "pictures.js"
+
+
 class Wide(Part):
     """Gives the tab that it is in the page's whole width."""
 
