@@ -2,6 +2,7 @@
 
 import csv
 import re
+import urllib.request
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -177,12 +178,20 @@ def test_the_day_so_far_is_that_of_the_chart_and_a_station_that_moved_opens(visi
     assert "New South Wales" in one.text("detail-region")
 
 
+def answers(url):
+    try:
+        with urllib.request.urlopen(url, timeout=5):
+            return True
+    except OSError:
+        return False
+
+
 def test_an_alert_is_called_out_once_and_leads_to_its_place_and_time(browser, grid, tmp_path):
     backend = re.search(r"ws://\S+/ws/realtime", grid.said()).group()
     url = f"http://127.0.0.1:{free_port()}"
     port = url.rpartition(":")[2]
     with running("ui", "--backend", backend, "--port", port, "--no-open", "--alerts", "trip=1,stale", cwd=tmp_path):  # fmt: skip
-        wait_until(lambda: "listening" in (tmp_path / "logs/ui.log").read_text(), 30, "the page answers")  # fmt: skip
+        wait_until(lambda: answers(f"{url}/readiness"), 40, "the page has a grid")
         one = Visit(browser, url)
         toasts = one.page.get_by_test_id("toasts")
         assert toasts.get_attribute("aria-live") == "polite"
