@@ -34,6 +34,7 @@ READ = """
   const range = (r) => [r.start, r.end]
   window.grid = {
     column: (id, name, having = name) => [...column(source(id, having), name)],
+    ground: (id) => figure(id).background_fill_color?.value ?? figure(id).background_fill_color,
     hatches: (id) => figure(id).renderers.map((r) => r.glyph.hatch_pattern?.value),
     selected: (id, name) => [...source(id, name).selected.indices],
     ranges: (id) => [...range(figure(id).x_range), ...range(figure(id).y_range)],

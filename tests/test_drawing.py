@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from test_store import at, begin, charts, facility, values
 
 from energydash import nem, schema
-from energydash.ui import geography, marks, numbers, series
+from energydash.ui import geography, marks, numbers, pictures, series
 from energydash.ui import map as grid_map
 from energydash.ui.address import Look
 from energydash.ui.charts import Charts
@@ -18,7 +18,7 @@ from energydash.ui.past import Reading
 from energydash.ui.selection import Choice, Selection
 from energydash.ui.session import Session
 from energydash.ui.store import Row, Store
-from energydash.ui.theme import PALETTES
+from energydash.ui.theme import PALETTES, palette
 
 LIGHT = PALETTES["light"]
 NOW = datetime(2026, 3, 1, 12, tzinfo=nem.NEM_ZONE)
@@ -406,8 +406,27 @@ def test_the_projection_can_be_undone(longitude, latitude):
 
 
 def test_both_themes_know_every_fuel_and_region_by_the_same_name():
-    for palette in PALETTES.values():
-        assert set(palette.regions) == set(nem.NEM_REGIONS)
-        assert len({palette.fuel(group.id) for group in nem.FUEL_GROUPS}) == len(
-            nem.FUEL_GROUPS
-        )
+    for each in PALETTES.values():
+        assert set(each.regions) == set(nem.NEM_REGIONS)
+        assert len({each.fuel(group.id) for group in nem.FUEL_GROUPS}) == len(nem.FUEL_GROUPS)
+
+
+@pytest.mark.parametrize("colours", ["usual", "distinct"])
+def test_a_picture_for_a_report_has_the_light_colour_of_all_that_is_drawn(colours):
+    looks, own = pictures.looks("dark", colours), palette("dark", colours)
+    light = palette("light", colours)
+
+    for group in nem.FUEL_GROUPS:
+        assert looks["swap"][own.fuel(group.id)] == light.fuel(group.id)
+    assert looks["swap"][own.panel] == looks["ground"] == light.panel
+    assert looks["swap"][own.ink] == light.ink
+    assert pictures.looks("light", colours)["swap"] == {}
+
+
+def test_the_tabs_sign_has_the_shares_of_what_generates_from_the_bottom_of_the_stack():
+    rows = numbers.fuel_rows(
+        Row(fuel={"wind": 60.0, "gas": 39.9, "solar": 0.1, "battery": 30.0}, generation=100.0)
+    )
+
+    assert pictures.mix(rows) == [["gas", 0.4], ["wind", 0.6]]
+    assert pictures.mix(numbers.fuel_rows(Row(fuel={}))) == []

@@ -1,15 +1,19 @@
 """What a reader does on the page, in a real browser: choose, open, search, sort, go back in time, take away."""
 
 import csv
+import re
+import urllib.request
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import psutil
 import pytest
 from browsing import Visit, needs_chromium
-from processes import wait_until
+from PIL import Image
+from processes import free_port, running, wait_until
 
 from energydash.ui import hues
+from energydash.ui.theme import PALETTES
 
 pytestmark = needs_chromium
 
@@ -149,6 +153,105 @@ def test_colours_for_every_eye_are_everywhere_and_are_remembered(visit):
     row = one.page.locator("tbody tr[data-code]", has_text="Wind").first
     row.wait_for()
     assert row.locator("i").evaluate("(e) => getComputedStyle(e).backgroundColor") == wind
+
+
+def test_the_day_so_far_is_that_of_the_chart_and_a_station_that_moved_opens(visit):
+    one = visit("?region=NSW1")
+    # Stop the clock, so that all that is read belongs to one interval.
+    one.page.get_by_test_id("back").click()
+    one.wait("document.documentElement.dataset.past === 'yes'", 5)
+    high = one.read(
+        "(() => { const at = grid.moment('stack'), day = Math.floor(at / 864e5) * 864e5;"
+        " const t = grid.column('stack', 't');"
+        " const [mw, i] = grid.column('stack', 'demand').map((mw, i) => [mw, i])"
+        ".filter(([mw, i]) => t[i] >= day && t[i] <= at && Number.isFinite(mw)).reduce((a, b) => b[0] > a[0] ? b : a);"
+        " return [mw, new Date(t[i]).toISOString().slice(11, 16)] })()"
+    )
+    assert megawatts(one.text("demand-high")) == pytest.approx(high[0], abs=0.6)
+    assert one.text("demand-high-at") == high[1]
+
+    moved = one.page.get_by_test_id("moves").get_by_role("button").first
+    name = moved.locator(".name").inner_text()
+    moved.click()
+    one.page.get_by_test_id("detail").wait_for()
+    assert one.text("detail-name") == name
+    assert "New South Wales" in one.text("detail-region")
+
+
+def answers(url):
+    try:
+        with urllib.request.urlopen(url, timeout=5):
+            return True
+    except OSError:
+        return False
+
+
+def test_an_alert_is_called_out_once_and_leads_to_its_place_and_time(browser, grid, tmp_path):
+    backend = re.search(r"ws://\S+/ws/realtime", grid.said()).group()
+    url = f"http://127.0.0.1:{free_port()}"
+    port = url.rpartition(":")[2]
+    with running("ui", "--backend", backend, "--port", port, "--no-open", "--alerts", "trip=1,stale", cwd=tmp_path):  # fmt: skip
+        wait_until(lambda: answers(f"{url}/readiness"), 40, "the page has a grid")
+        one = Visit(browser, url)
+        toasts = one.page.get_by_test_id("toasts")
+        assert toasts.get_attribute("aria-live") == "polite"
+        # Who opens the page has the list; only what comes then is called out.
+        assert toasts.locator(".toast").count() == 0
+        one.read("window.seen = []")
+        one.read(
+            "new MutationObserver((all) => all.forEach((m) => m.addedNodes.forEach((n) => seen.push(n.firstChild.textContent))))"
+            ".observe(grid.deep('toasts'), { childList: true })"
+        )
+        show = toasts.get_by_role("button", name="Show").first
+        show.wait_for(timeout=40_000)
+        text = toasts.locator(".toast span").first.inner_text()
+        show.click()
+        one.page.get_by_test_id("detail").wait_for()
+
+        name = text[6:].partition(" fell within")[0]
+        assert one.text("detail-name") == name
+        assert query(one)["at"].endswith(text[:5])
+        one.page.keyboard.press("Escape")
+        one.page.get_by_test_id("alerts").click()
+        line = one.page.get_by_test_id("alert-list").get_by_role("button").last
+        facts = line.inner_text()
+        line.click()
+        one.page.get_by_test_id("detail").wait_for()
+        assert one.text("detail-name") in facts
+        one.moves(intervals=3)
+        seen = one.read("seen")
+        assert len(seen) == len(set(seen)) > 0
+
+        # Nothing is there when there is nothing to say.
+        one.read("(() => { [...Bokeh.documents[0].all_models].find((m) => m.data?.now?.alerts).data.now = { alerts: [] } })()")  # fmt: skip
+        one.page.get_by_test_id("alerts").wait_for(state="hidden")
+        one.close()
+
+
+def test_a_chart_leaves_the_page_on_a_light_ground_and_the_tab_shows_the_mix(visit, tmp_path):
+    one = visit("?theme=dark&region=SA1", scheme="dark")
+    one.wait(
+        "document.querySelector('link[rel~=icon]').href.startsWith('data:image/svg+xml')", 5
+    )
+    sign = one.read("decodeURIComponent(document.querySelector('link[rel~=icon]').href)")
+    assert hues.USUAL["dark"]["wind"] in sign
+    ground = PALETTES["dark"].panel
+    for figure in ("stack", "price"):
+        with one.page.expect_download() as waiting:
+            one.page.get_by_test_id(f"{figure}-png").click()
+        name = waiting.value.suggested_filename
+        assert re.fullmatch(r"energydash-(generation|price)-SA1-\d{8}T\d{4}\.png", name)
+        waiting.value.save_as(tmp_path / name)
+        with Image.open(tmp_path / name) as picture:
+            colours = {colour for _, colour in picture.convert("RGB").getcolors(1 << 24)}
+            corner = picture.convert("RGB").getpixel((2, picture.height // 2))
+        assert corner == (255, 255, 255)
+        assert tuple(bytes.fromhex(ground[1:])) not in colours
+        one.wait(f"grid.ground('{figure}') === '{ground}'", 5)
+    one.page.emulate_media(media="print")
+    one.page.get_by_test_id("slider").wait_for(state="hidden")
+    assert one.read("document.documentElement.scrollWidth") <= 1440
+    assert one.complaints == []
 
 
 def test_one_click_on_the_map_opens_one_station_and_lists_those_beneath(visit):

@@ -144,6 +144,15 @@ class Address(Part):
     _esm = bundled.FOLDER / "address.js"
 
 
+class Pictures(Part):
+    """Charts as files, with `pictures.looks`; the tab's sign, from the `mix` of (fuel, share)."""
+
+    looks = param.Dict(default={})
+    mix = param.List(default=[])
+
+    _esm = bundled.FOLDER / "pictures.js"
+
+
 class Rendered(Part):
     """Says that the browser has rendered what it stands behind: a widget that is changed before that fails there."""
 

@@ -13,6 +13,7 @@ from energydash.ui import (
     freshness,
     marks,
     numbers,
+    pictures,
     shades,
     station,
     today,
@@ -25,6 +26,7 @@ from energydash.ui.components import (
     Cards,
     Detail,
     FuelList,
+    Pictures,
     StationTable,
     StatusBar,
     TimeBar,
@@ -61,6 +63,7 @@ class Panes:
         self.table = StationTable(**FULL)
         self.time = TimeBar(**WIDE)
         self.detail = Detail(**FULL)
+        self.pictures = Pictures()
         self.address = Address(entry={"query": query, "step": False})
 
     def on_action(self, callback: Callable[[dict[str, Any]], None]) -> None:
@@ -100,12 +103,14 @@ class Panes:
         """Fill the cards and the fuel list."""
         store = self._store
         self.cards.cards = store.once("cards", store.state_of(shown), lambda: _cards(store, shown))  # fmt: skip
+        fuels = numbers.fuel_rows(row)
+        self.pictures.mix = pictures.mix(fuels)
         of = f"{row.reporting} of {choice.counts.shown} reporting"
         self.fuels.now = {
             "title": f"{words.where(choice.selection)} at {numbers.clock(shown)}",
             "note": of if choice.selection.is_whole else f"filtered, {of}",
             "total": numbers.megawatts(row.generation),
-            "fuels": msgspec.to_builtins(numbers.fuel_rows(row)),
+            "fuels": msgspec.to_builtins(fuels),
         }
 
     def sum_up(self, shown: datetime, choice: Choice) -> None:

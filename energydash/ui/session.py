@@ -14,6 +14,7 @@ from energydash.ui import (
     actions,
     address,
     layout,
+    pictures,
     sheets,
     station,
     turns,
@@ -100,6 +101,7 @@ class Session:
                 "detail": panes.detail,
                 "time": panes.time,
                 "address": panes.address,
+                "pictures": panes.pictures,
             },
             mode,
             self._colours,
@@ -278,6 +280,7 @@ class Session:
         self._map.paint(self._palette)
         self._charts.paint(self._palette, self._look.selection.region)
         self._explore.paint(self._palette)
+        self._panes.pictures.looks = pictures.looks(self._mode, self._colours)
 
 
 def mode_from_cookie(cookies: Callable[[str], str | None]) -> Mode | None:

@@ -3,7 +3,7 @@ const TOAST_MS = 12000
 
 export function render({ model, el }) {
   el.innerHTML = `
-    <div class="alerts" hidden>
+    <div class="bell" hidden>
       <button type="button" class="open" aria-expanded="false" aria-controls="list" data-testid="alerts"><svg viewBox="0 0 16 16" aria-hidden="true"><path d="M8 1.8a4 4 0 0 0-4 4V9l-1.4 2.6h10.8L12 9V5.8a4 4 0 0 0-4-4zM6.4 13.3a1.7 1.7 0 0 0 3.200 0"/></svg><span></span></button>
       <div id="list" class="list" role="group" aria-label="Alerts of the day" data-testid="alert-list" hidden><ul></ul></div>
     </div>
@@ -17,7 +17,7 @@ export function render({ model, el }) {
 
   const paint = () => {
     const { alerts = [] } = model.now
-    $(".alerts").hidden = !alerts.length
+    $(".bell").hidden = !alerts.length
     if (!alerts.length) toggle(false)
     button.querySelector("span").textContent = alerts.length
     button.setAttribute("aria-label", `${alerts.length} alert${alerts.length === 1 ? "" : "s"} today`)
@@ -60,9 +60,9 @@ export function render({ model, el }) {
     wait()
   }
   button.addEventListener("click", () => toggle(list.hidden))
-  const away = (event) => { if (!event.composedPath().includes($(".alerts"))) toggle(false) }
+  const away = (event) => { if (!event.composedPath().includes($(".bell"))) toggle(false) }
   document.addEventListener("pointerdown", away)
-  $(".alerts").addEventListener("keydown", (event) => {
+  $(".bell").addEventListener("keydown", (event) => {
     if (event.key === "Escape" && !list.hidden) { event.stopPropagation(); toggle(false); button.focus() }
   })
   model.on("now", () => { paint(); for (const alert of model.now.news ?? []) toast(alert) })

@@ -1,7 +1,7 @@
 // The day so far, what moved lately, and what calls for attention: three short lists that patch their text in place.
 export function render({ model, el }) {
   el.innerHTML = `
-    <div class="today">
+    <div class="lists">
       <section aria-labelledby="day"><table data-testid="today"><thead><tr><td><h2 id="day" data-testid="today-title"></h2></td><th scope="col">high</th><th scope="col">low</th></tr></thead><tbody></tbody></table></section>
       <section aria-labelledby="moved"><h2 id="moved">Moved in 30 min</h2><ul class="moves" data-testid="moves"></ul><p class="calm" hidden>No station moved by 5 MW or more.</p></section>
     </div>`
