@@ -73,11 +73,13 @@ class FuelList(Part):
 
 
 class Toolbar(Part):
-    """Views, search, filters with counts, the map's metric; `hits` are (code, name, what, fuel)."""
+    """Views, search, filters with counts, the map's metric and shade; `hits` are (code, name, what, fuel)."""
 
     tab = param.String(default="map")
     metric = param.String(default="power")
     metrics = param.List(default=[])
+    shade = param.String(default="")
+    shades = param.List(default=[])
     filters = param.Dict(default={})
     hits = param.List(default=[])
 

@@ -1,8 +1,11 @@
 """Where the parts stand on the page."""
 
 from collections.abc import Mapping
+from functools import cache
+from typing import Any
 
 import panel as pn
+from panel.io.resources import get_env
 from panel.viewable import Viewable
 
 from energydash import nem
@@ -30,9 +33,21 @@ def show(views: pn.Column, place: int) -> None:
         view.visible = n == place
 
 
+class _Page(pn.Template):
+    """A template that does not describe all of its parts each time that it gets another one."""
+
+    def __repr__(self) -> str:
+        return type(self).__name__
+
+
+@cache
+def _compiled() -> Any:
+    return get_env().from_string(bundled.text("page.html"))
+
+
 def page(parts: Mapping[str, Viewable], mode: Mode | None) -> pn.Template:
     """Give the document; `mode` is the theme that is known to be wanted, None: the system's."""
-    template = pn.Template(bundled.text("page.html"))
+    template = _Page(_compiled())
     for name, view in parts.items():
         template.add_panel(name, view)
     for name, value in (

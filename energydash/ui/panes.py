@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from energydash import nem
-from energydash.ui import address, freshness, marks, numbers, station, words
+from energydash.ui import address, freshness, marks, numbers, shades, station, words
 from energydash.ui.address import Look
 from energydash.ui.components import (
     Address,
@@ -38,7 +38,11 @@ class Panes:
         self.status = StatusBar(theme=theme, notice=notice, **WIDE)
         self.cards = Cards(**WIDE)
         self.fuels = FuelList(**WIDE)
-        self.toolbar = Toolbar(metrics=[[m, each.label] for m, each in marks.METRICS.items()], **WIDE)  # fmt: skip
+        self.toolbar = Toolbar(
+            metrics=[[m, each.label] for m, each in marks.METRICS.items()],
+            shades=[["", "Nothing"], *([s, each.label] for s, each in shades.SHADES.items())],
+            **WIDE,
+        )
         self.table = StationTable(**FULL)
         self.time = TimeBar(**WIDE)
         self.detail = Detail(**FULL)
@@ -64,7 +68,11 @@ class Panes:
 
     def look(self, look: Look) -> None:
         """Show what was chosen beside the filters."""
-        self.toolbar.tab, self.toolbar.metric = look.tab, look.metric
+        self.toolbar.tab, self.toolbar.metric, self.toolbar.shade = (
+            look.tab,
+            look.metric,
+            look.shade,
+        )
         self.cards.scope = look.selection.region
         self.table.chosen = look.facility
         if look.theme and look.theme != self.status.theme:

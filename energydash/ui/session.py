@@ -68,6 +68,7 @@ class Session:
         self._map.on_open(lambda *clicked: turns.soon(partial(self._open, *clicked)))
         self._colour()
         self._map.measure(look.metric)
+        self._map.shade(look.shade)
         self._panes.look(look)
         self.pull()
         self._show_tab(look.tab)
@@ -171,7 +172,10 @@ class Session:
             self._map.show(store)
             self._panes.choose(self._choice)
             self._drawn = None
-        self._charts.refresh(store, self._choice, times)
+            # What was drawn before may be of another round or source.
+            self._charts.show(store, self._choice)
+        else:
+            self._charts.refresh(store, self._choice, times)
         self._show_moment()
         self._panes.tell()
 
@@ -180,9 +184,10 @@ class Session:
     def _moment(self) -> datetime | None:
         """Give the interval that is shown: the one chosen as far as it is kept, else the newest whole one."""
         store, chosen = self._store, self._look.moment
-        if chosen is None or not store.times:
+        times = store.times
+        if chosen is None or not times:
             return store.shown_time or store.past.newest
-        return min(max(chosen, store.times[0]), store.times[-1])
+        return min(max(chosen, times[0]), times[-1])
 
     def _draw(self, look: Look, old: Look) -> None:
         """Show what is looked at; only what differs from before goes to the browser."""
@@ -192,6 +197,8 @@ class Session:
             self._charts.paint(PALETTES[self._mode], look.selection.region)
         if look.metric != old.metric:
             self._map.measure(look.metric)
+        if look.shade != old.shade:
+            self._map.shade(look.shade)
         if look.tab != old.tab:
             self._panes.empty_table()
         self._panes.look(look)
@@ -216,7 +223,7 @@ class Session:
         self._drawn = drawn
         instant = store.instant(shown)
         self._map.draw(instant, self._choice.codes, self._share(instant))
-        self._map.price(store, shown)
+        self._map.regions(store, shown)
         row = self._choice.row(shown)
         self._charts.tell(store, row, look.selection.region, shown)
         self._map.choose(look.facility)

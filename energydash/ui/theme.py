@@ -34,6 +34,8 @@ class Palette(msgspec.Struct, frozen=True, kw_only=True):
     border: str
     accent: str
     no_data: str
+    flow: str
+    limit: str
     regions: dict[str, str]
     dark: bool
 
@@ -55,6 +57,8 @@ PALETTES: dict[Mode, Palette] = {
         border="#b9c0c9",
         accent="#0b62b8",
         no_data="#a9b0ba",
+        flow="#3d4653",
+        limit="#c2410c",
         regions={
             "QLD1": "#8a2f8f",
             "NSW1": "#0f6fc6",
@@ -75,6 +79,8 @@ PALETTES: dict[Mode, Palette] = {
         border="#414b57",
         accent="#6cb2ff",
         no_data="#5c6672",
+        flow="#cdd5df",
+        limit="#ff9d4d",
         regions={
             "QLD1": "#d98be0",
             "NSW1": "#5fb0ff",
@@ -99,7 +105,7 @@ def css() -> str:
 
 
 def _variables(palette: Palette) -> str:
-    plain = ("page", "panel", "ink", "muted", "line", "sea", "land", "accent")
+    plain = ("page", "panel", "ink", "muted", "line", "sea", "land", "accent", "flow", "limit")
     own = [f"--{name}:{getattr(palette, name)}" for name in plain]
     # Not "--border": Bokeh's own style sheets use that name.
     own += [f"--edge:{palette.border}", f"--no-data:{palette.no_data}"]
