@@ -7,9 +7,9 @@ from typing import Any
 import panel as pn
 from bokeh.models import (
     ColumnDataSource,
+    DataRange1d,
     HoverTool,
     PanTool,
-    Range1d,
     ResetTool,
     Scatter,
     TapTool,
@@ -30,7 +30,7 @@ from energydash.ui.theme import Palette, settle, tip
 _AT_ONCE = 3
 _WORDS = "Map of power stations"
 
-_WEST, _EAST, _SOUTH, _NORTH = 128.5, 154.6, -44.2, -10.2
+_WEST, _EAST, _SOUTH, _NORTH = 130.5, 155.2, -44.2, -12.5
 _SWATCH = "display:inline-block;width:10px;height:10px;border-radius:50%;background:@color"
 _TOOLTIP = tip(
     f"<i style='{_SWATCH}'></i> <b>@name</b>, @region<br>@fuel",
@@ -84,7 +84,7 @@ class Map:
         east, north = geography.mercator(_EAST, _NORTH)
         wheel = WheelZoomTool()
         plot = figure(
-            x_range=Range1d(start=west, end=east), y_range=Range1d(start=south, end=north), match_aspect=True,
+            x_range=DataRange1d(range_padding=0), y_range=DataRange1d(range_padding=0), match_aspect=True,
             x_axis_type=None, y_axis_type=None, sizing_mode="stretch_both", min_height=300, min_border=0,
             tools=[PanTool(), wheel, ResetTool()], output_backend="canvas",
             html_attributes={"role": "img", "aria-label": _WORDS, "data-testid": "map"},
@@ -92,6 +92,10 @@ class Map:
         plot.toolbar.active_scroll = wheel
         plot.grid.visible = False
         settle(plot)
+        # What is seen at first; only ranges that follow data keep a map's proportions, and these follow nothing else.
+        extent = plot.quad(left=[west], right=[east], bottom=[south], top=[north], visible=False)
+        for seen in (plot.x_range, plot.y_range):
+            seen.update(renderers=[extent])
         if tiles:
             plot.add_tile(WMTSTileSource(url=tiles))
         self._ground = Ground(plot, tiles=bool(tiles))
