@@ -75,16 +75,20 @@ def fetch(
 ) -> None:
     """Get the catalogue, every unit's power and emissions, and the market, into data/*.json."""
     console.begin("fetch", log_level, debug=debug)
+    from energydash.sources.choose import make_source, settled_live
+
     since, until = opt.window(start, end, days, network)
+    of: config.SourceName = source.value
+    if follow and network == nem.NETWORK:
+        of = settled_live(of, config.api_key(), nemweb_url, base_url)
     settings = config.FetchSettings(
-        data_dir=data_dir, source=source.value, start=since, end=until, interval=interval, network=network, status=status,
+        data_dir=data_dir, source=of, start=since, end=until, interval=interval, network=network, status=status,
         batch_size=batch_size, batch_delay_s=batch_delay, rate=rate, concurrency=concurrency, retries=retries, every_s=every,
         api_key=config.api_key(), base_url=base_url, nemweb_url=nemweb_url, seed=seed, dry_run=dry_run, restart=restart,
         fixed=start is not None or end is not None, open_end=end is None, keep_days=keep_days,
     )  # fmt: skip
     from energydash import fetch as job
     from energydash.files.shelf import FileShelf
-    from energydash.sources.choose import make_source
 
     do, what = job.follow if follow else job.run, make_source(settings, FileShelf(data_dir))
     with progress.shown("fetch", quiet=quiet) as show:

@@ -127,6 +127,8 @@ def publish(
     if home_assistant_remove:
         _remove(settings, home, as_json=as_json)
         return
+    if home.facilities and not home_assistant:
+        raise ConfigError("--home-assistant-facility: give --home-assistant too")
     _check(settings)
     if resume and qos == 0:
         console.tell(

@@ -9,6 +9,7 @@ import typer
 
 from energydash import alerting, config, console
 from energydash import options as opt
+from energydash.address import Access
 
 _Port = Annotated[
     int | None, opt.option("--port", "Port of the dashboard (default: 8050).", min=1, max=65535)
@@ -34,6 +35,10 @@ def up(
         opt.option("--replay", "Show what was fetched or converted into this folder instead."),
     ] = None,
     broker: _Broker = "embedded",
+    ca_file: opt.CaFile = None,
+    cert_file: opt.CertFile = None,
+    key_file: opt.KeyFile = None,
+    mqtt_version: opt.Version = "3.1.1",
     speed: Annotated[
         float, opt.option("--speed", "Simulated seconds per second.", min=0.1)
     ] = 60,
@@ -55,6 +60,7 @@ def up(
     detach: Annotated[
         bool, opt.option("--detach", "Go on in the background; `energydash down` ends it.")
     ] = False,
+    base_url: opt.BaseUrl = config.OPENELECTRICITY_URL,
     nemweb_url: opt.NemwebUrl = config.NEMWEB_URL,
     seed: opt.Seed = 1,
     log_level: opt.LogLevel = "INFO",
@@ -70,12 +76,13 @@ def up(
         return
     alerting.parse(alerts)
     from energydash import up as supervisor
-    from energydash.sources.choose import settled
+    from energydash.sources.choose import settled_live
 
     # A replay asks no source for anything.
-    of = source.value if replay else settled(source.value, config.api_key(), nemweb_url)
+    of = source.value if replay else settled_live(source.value, config.api_key(), nemweb_url, base_url)  # fmt: skip
     settings = config.UpSettings(
-        data_dir=data_dir, source=of, nemweb_url=nemweb_url, replay=replay, broker=broker, speed=speed, host=host, port=port,
+        data_dir=data_dir, source=of, base_url=base_url, nemweb_url=nemweb_url, replay=replay, broker=broker,
+        access=Access(ca_file=ca_file, cert_file=cert_file, key_file=key_file, version=mqtt_version), speed=speed, host=host, port=port,
         server_port=server_port, port_base=port_base, ui=show_ui, token=opt.secret(token), open_browser=open_browser,
         insecure=insecure, auth=auth, alerts=alerts, seed=seed, quiet=quiet or as_json, log_level=log_level, keep_days=keep_days,
     )  # fmt: skip
@@ -139,6 +146,10 @@ def down(
 def doctor(
     data_dir: opt.DataDir = opt.DATA,
     broker: _Broker = "embedded",
+    ca_file: opt.CaFile = None,
+    cert_file: opt.CertFile = None,
+    key_file: opt.KeyFile = None,
+    mqtt_version: opt.Version = "3.1.1",
     port: _Port = None,
     server_port: _ServerPort = None,
     port_base: _PortBase = None,
@@ -152,14 +163,14 @@ def doctor(
 ) -> None:
     """Look at what energydash needs, and say of each whether it is well or what to do; exit 1 where something is not."""
     console.begin("doctor", log_level, debug=debug)
-    if broker != "embedded":
-        config.parse_broker(broker)
+    access = {"ca_file": ca_file, "cert_file": cert_file, "key_file": key_file, "version": mqtt_version}  # fmt: skip
+    wanted = None if broker == "embedded" else opt.broker_at(broker, None, None, **access)
     from energydash import doctor as practice
 
     ports = config.ports_of(port, server_port, port_base)
     found = console.run(
         practice.examine(
-            data_dir, broker=broker, ports=ports, base_url=base_url, nemweb_url=nemweb_url
+            data_dir, broker=wanted, ports=ports, base_url=base_url, nemweb_url=nemweb_url
         )
     )
     if not quiet or as_json:

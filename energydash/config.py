@@ -17,7 +17,7 @@ import msgspec
 from dotenv import load_dotenv
 
 from energydash import alerting
-from energydash.address import Broker, parse_broker
+from energydash.address import Access, Broker, parse_broker
 from energydash.errors import ConfigError
 from energydash.secret import Secret
 
@@ -297,8 +297,10 @@ class UpSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     data_dir: Path
     source: SourceName
+    base_url: str = OPENELECTRICITY_URL
     nemweb_url: str = NEMWEB_URL
     broker: str = "embedded"
+    access: Access = Access()
     speed: float = 60.0
     replay: Path | None = None
     keep_days: float = 7.0

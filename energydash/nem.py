@@ -90,6 +90,28 @@ REGION_BY_CODE = {region.code: region for region in REGIONS}
 NEM_REGIONS = tuple(region.code for region in REGIONS if region.network == NETWORK)
 
 
+FLOW, IMPORT_LIMIT, EXPORT_LIMIT = "flow", "flow_import_limit", "flow_export_limit"
+"""An interconnector's market metrics, MW: positive from the first region of its name to the second."""
+
+# AEMO's names of interconnectors begin with two regions: "V-SA", "T-V-MNSP1", "NSW1-QLD1".
+_REGION_BY_WORD = {
+    word: region.code
+    for region in REGIONS
+    if region.network == NETWORK
+    for word in (region.code, region.label, region.code[0])
+}
+
+
+def interconnector_ends(name: str) -> tuple[str, str] | None:
+    """Give the regions that an interconnector joins, in the order of its name; None where the name does not tell."""
+    first, _, rest = name.partition("-")
+    second = rest.partition("-")[0]
+    ends = _REGION_BY_WORD.get(first), _REGION_BY_WORD.get(second)
+    if ends[0] is None or ends[1] is None or ends[0] == ends[1]:
+        return None
+    return ends[0], ends[1]
+
+
 class FuelGroup(msgspec.Struct, frozen=True, kw_only=True):
     """A group of fuel technologies as charts stack it; `order` rises from the bottom of the stack."""
 

@@ -110,7 +110,9 @@ Host = Annotated[str, option("--host", "Address to listen on.")]
 Open = Annotated[bool, option("--open/--no-open", "Open the page in a browser.")]
 AllowOrigin = Annotated[
     list[str] | None,
-    option("--allow-origin", "Web origin whose pages may connect; may be repeated."),
+    option(
+        "--allow-origin", "Web origin whose pages may connect, and read REST; may be repeated."
+    ),
 ]
 HistoryHours = Annotated[
     float, option("--history-hours", "Hours of event time kept for charts.", min=1, max=168)
@@ -140,7 +142,8 @@ RequestsPerAddress = Annotated[
 Source = Annotated[
     SourceName,
     option(
-        "--source", "Where data comes from; auto: the API if a key is set, else AEMO's files."
+        "--source",
+        "Where data comes from; auto: the API with a key (to follow: who is fresher), else AEMO's files.",
     ),
 ]
 Seed = Annotated[int, option("--seed", "Which simulated grid.")]

@@ -170,7 +170,7 @@ class FacilityRecord(Record, frozen=True, kw_only=True):
 class MarketRecord(Record, frozen=True, kw_only=True):
     """`…/market_metrics/v1/stream`: one market value; without a region it is the network's own.
 
-    `price` is $/MWh, `demand` MW.
+    `price` is $/MWh, `demand` MW. An interconnector's metrics (`nem.FLOW` and its limits) have its name as their region.
     """
 
     network_code: str
@@ -226,13 +226,15 @@ class Catalogue(Record, frozen=True, kw_only=True):
     """`…/facility_metrics/v1/catalogue`, retained: what the stream's codes stand for, and its source.
 
     `speed` is event seconds per wall second of the stream that follows (None: as fast as it goes): it
-    tells a reader after how long a silence is a fault.
+    tells a reader after how long a silence is a fault. A `round_id` other than the last one says that event time begins
+    again (`publish --loop`), and that what follows is no old news.
     """
 
     source: str
     simulated: bool
     facilities: tuple[FacilityInfo, ...]
     speed: float | None = None
+    round_id: str = ""
 
 
 # --- WebSocket, server to client ---------------------------------------------------------------------
@@ -263,13 +265,17 @@ class FacilityValues(Record, frozen=True, kw_only=True):
 
 
 class InitialData(Record, frozen=True, kw_only=True, tag="initial_data"):
-    """The catalogue and the newest value of every facility."""
+    """The catalogue and the newest value of every facility.
+
+    A `round_id` other than the last one says that event time has begun again: what was known of it is another round's.
+    """
 
     seq: int
     source: str
     simulated: bool
     facilities: tuple[FacilityInfo, ...]
     values: FacilityValues
+    round_id: str = ""
 
 
 class InitialMarketData(Record, frozen=True, kw_only=True, tag="initial_market_data"):
@@ -302,12 +308,26 @@ class ScopeSeries(Record, frozen=True, kw_only=True):
     reporting: tuple[int, ...] = ()
 
 
+class LinkSeries(Record, frozen=True, kw_only=True):
+    """One interconnector's series over the frame's `times`: MW, positive from the first of `ends` to the second.
+
+    `export_limit` bounds a flow from above, `import_limit` (as a rule negative) from below.
+    """
+
+    link: str
+    ends: tuple[str, str]
+    flow: tuple[float | None, ...] = ()
+    import_limit: tuple[float | None, ...] = ()
+    export_limit: tuple[float | None, ...] = ()
+
+
 class InitialCharts(Record, frozen=True, kw_only=True, tag="initial_charts"):
-    """The history kept, oldest first: every scope has one value for each of `times`."""
+    """The history kept, oldest first: every scope and link has one value for each of `times`."""
 
     seq: int
     times: tuple[datetime, ...]
     scopes: tuple[ScopeSeries, ...]
+    links: tuple[LinkSeries, ...] = ()
 
 
 class FacilityUpdate(Record, frozen=True, kw_only=True, tag="facility_update"):
@@ -330,6 +350,7 @@ class ChartsUpdate(Record, frozen=True, kw_only=True, tag="charts_update"):
     seq: int
     times: tuple[datetime, ...]
     scopes: tuple[ScopeSeries, ...]
+    links: tuple[LinkSeries, ...] = ()
 
 
 BrokerState = Literal["connected", "disconnected"]

@@ -65,6 +65,7 @@ READ = """
       return [box.left + places[i][0], box.top + places[i][1]]
     },
     wheel: (id) => figure(id).toolbar.active_scroll,
+    ground: (id) => figure(id).background_fill_color,
     models: () => [...Bokeh.documents[0].all_models].length,
     marker: (least) => {
       const [x, y, size] = ["x", "y", "size"].map((name) => grid.column("map", name, "size"))
@@ -77,6 +78,45 @@ READ = """
   }
 })()
 """
+
+
+# Notes when the map has ink on it and the cards have numbers, and when the browser has put both on the glass.
+PAINT = """
+(() => {
+  const inside = (root) => [...root.querySelectorAll("*")].filter((e) => e.shadowRoot).map((e) => e.shadowRoot)
+  const deep = (root, css) => [...root.querySelectorAll(css), ...inside(root).flatMap((each) => deep(each, css))]
+  const inked = (canvas) => canvas.width > 0 && canvas.height > 0
+    && canvas.getContext("2d").getImageData(canvas.width / 2, canvas.height / 2, 1, 1).data[3] > 0
+  const drawn = () => {
+    const models = window.Bokeh?.documents?.[0]?.all_models
+    const figure = models && [...models].find((m) => m.html_attributes?.["data-testid"] === "map")
+    const view = figure && Bokeh.index.find_one(figure)
+    return view && deep(view.shadow_el ?? view.el, "canvas").some(inked)
+  }
+  const numbered = () => deep(document, '[data-testid="card-NEM"]').some((card) => /[0-9]/.test(card.innerText))
+  const look = () => {
+    if (!document.body || !numbered() || !drawn()) return requestAnimationFrame(look)
+    requestAnimationFrame(() => requestAnimationFrame(() => { window.painted = performance.now() }))
+  }
+  requestAnimationFrame(look)
+})()
+"""
+
+
+def first_view(context, url):
+    """Open the page; give seconds until its document was there and until map and numbers were painted, models, bytes."""
+    page = context.new_page()
+    page.add_init_script(PAINT)
+    page.goto(url)
+    page.wait_for_function("window.painted", timeout=30_000)
+    seen = page.evaluate(
+        """(() => { const [way] = performance.getEntriesByType("navigation"); return {
+          answered: way.responseEnd / 1000, painted: window.painted / 1000,
+          models: [...Bokeh.documents[0].all_models].length, bytes: way.decodedBodySize,
+        } })()"""
+    )
+    page.close()
+    return seen
 
 
 class Visit:

@@ -1,5 +1,6 @@
 """NATS servers with MQTT and JetStream in processes of their own, alone or as a cluster, on free ports."""
 
+import asyncio
 import shutil
 import socket
 import subprocess
@@ -9,7 +10,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
+import nats as client
 import pytest
+from nats.js.api import RetentionPolicy, StreamConfig
 from processes import clean_environment, free_port
 
 NATS = shutil.which("nats-server") or shutil.which("nats-server", path="/usr/sbin")
@@ -28,7 +31,9 @@ class Node:
     def __init__(self, folder: Path, name: str) -> None:
         self.name = name
         self.folder = folder
-        self.port, self.route, self.monitor, self.websocket = (free_port() for _ in range(4))
+        self.port, self.own, self.route, self.monitor, self.websocket = (
+            free_port() for _ in range(5)
+        )
         self.url = f"mqtt://127.0.0.1:{self.port}"
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -36,7 +41,7 @@ class Node:
         """Write its configuration: in a cluster with these routes, or alone."""
         lines = [
             f"server_name: {self.name}",
-            f'listen: "127.0.0.1:{free_port()}"',
+            f'listen: "127.0.0.1:{self.own}"',
             f'http: "127.0.0.1:{self.monitor}"',
             f'jetstream {{ store_dir: "{self.folder / self.name}" }}',
             *more,
@@ -75,6 +80,27 @@ class Node:
         return False
 
 
+async def keep_what_was_read(node: Node) -> None:
+    """Do what the README says before the first MQTT client comes: `nats stream add '$MQTT_msgs' ...`.
+
+    Left to itself, NATS 2.9 lets go of a message as soon as it believes that all have read it, and is sometimes wrong.
+    """
+    connection = await client.connect(f"nats://127.0.0.1:{node.own}")
+    try:
+        await connection.jetstream(timeout=START_WITHIN_S).add_stream(
+            StreamConfig(
+                name="$MQTT_msgs",
+                subjects=["$MQTT.msgs.>"],
+                retention=RetentionPolicy.LIMITS,
+                num_replicas=3,
+                max_age=3600,
+                max_bytes=256 * 1024 * 1024,
+            )
+        )
+    finally:
+        await connection.close()
+
+
 @contextmanager
 def nats(folder: Path, count: int, *more: str) -> Iterator[list[Node]]:
     """Run a server alone, or several as one cluster."""
@@ -88,6 +114,8 @@ def nats(folder: Path, count: int, *more: str) -> Iterator[list[Node]]:
         while not all(node.is_ready() for node in nodes):
             assert time.monotonic() < deadline, "the servers did not find each other"
             time.sleep(0.05)
+        if count > 1:
+            asyncio.run(keep_what_was_read(nodes[0]))
         yield nodes
     finally:
         for node in nodes:

@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 
 import pytest
-import trustme
 from brokers import MOSQUITTO, Server, Taken, until
+from certificates import issue, tls_lines
 from clusters import NATS, nats
 from msgspec.structs import replace
 from processes import free_port
@@ -31,18 +31,7 @@ RECORDS = 8
 
 @pytest.fixture(scope="module")
 def pki(tmp_path_factory):
-    """A private CA, the broker's certificate, a client's, and one of a stranger's CA; Mosquitto may give up root to read them."""
-    folder = tmp_path_factory.mktemp("pki")
-    ca, strange = trustme.CA(), trustme.CA()
-    ca.cert_pem.write_to_path(folder / "ca.pem")
-    strange.cert_pem.write_to_path(folder / "strange.pem")
-    for name, who in (("broker", ca), ("client", ca), ("stranger", strange)):
-        issued = who.issue_cert("127.0.0.1", "localhost", common_name=name)
-        issued.private_key_pem.write_to_path(folder / f"{name}.key")
-        (folder / f"{name}.pem").write_bytes(
-            b"".join(part.bytes() for part in issued.cert_chain_pems)
-        )
-    return folder
+    return issue(tmp_path_factory.mktemp("pki"))
 
 
 @pytest.fixture
@@ -57,16 +46,6 @@ async def there_and_back(folder, address):
         summary = await publisher.run(settings(folder, address, qos=1), silent)
         await until(lambda: len(sink.stations) >= RECORDS // 4 * 3, "the records")
     assert summary.acknowledged == RECORDS
-
-
-def tls_lines(pki, *more):
-    return (
-        f"cafile {pki / 'ca.pem'}",
-        f"certfile {pki / 'broker.pem'}",
-        f"keyfile {pki / 'broker.key'}",
-        "user root",
-        *more,
-    )
 
 
 @pytest.mark.parametrize("version", ["3.1.1", "5"])

@@ -30,6 +30,7 @@ def test_wrong_usage_ends_with_two(tmp_path):
         (("fetch", "--source", "openelectricity"), "OPENELECTRICITY_API_KEY"),
         (("publish", "--broker", "http://x"), "the broker address is not understood"),
         (("publish", "--loop", "--follow"), "give one of them"),
+        (("publish", "--home-assistant-facility", "A"), "give --home-assistant too"),
         (("publish", "--rebase", "then"), "--rebase then"),
         (("publish", "--start", "2026-03-02", "--end", "2026-03-01"), "the window is empty"),
         (("publish", "--facility-topic", "a/#"), "is no topic"),

@@ -10,7 +10,7 @@ pytestmark = needs_nats
 
 INTERVALS = 240
 RECORDS = INTERVALS * (len(CODES) + 1)
-LIMIT_S = 60
+LIMIT_S = 100
 
 
 def get(port: int, path: str) -> dict | None:

@@ -212,6 +212,27 @@ def test_a_region_imports_no_more_than_its_links_carry_and_more_where_it_is_dear
     assert np.corrcoef(imports["TAS1"], np.clip(here - there, -50, 50))[0, 1] > 0.5
 
 
+def test_what_flows_between_regions_is_what_they_import_and_within_the_limits(grid):
+    imports = net_imports(grid, MONDAY, MONDAY + DAY)
+    market = {
+        key: np.array(list(points.values()))
+        for key, points in market_of(grid, MONDAY, MONDAY + DAY).items()
+    }
+    links = {region for metric, region in market if metric == nem.FLOW}
+    brought = dict.fromkeys(nem.NEM_REGIONS, 0.0)
+    for link in links:
+        start, end = nem.interconnector_ends(link)
+        flow = market[nem.FLOW, link]
+        brought[start], brought[end] = brought[start] - flow, brought[end] + flow
+        assert np.all(flow <= market[nem.EXPORT_LIMIT, link])
+        assert np.all(flow >= market[nem.IMPORT_LIMIT, link])
+        assert np.ptp(flow) > 50
+
+    assert len(links) == 6
+    for region, mw in imports.items():
+        assert brought[region] == pytest.approx(mw, abs=0.001)
+
+
 def test_regions_add_up_to_the_network_and_its_price_is_their_mean(grid):
     market = market_of(grid, MONDAY, MONDAY + DAY)
     for moment, demand in market["demand", None].items():

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 import typer.main
@@ -64,8 +65,30 @@ def test_ci_runs_the_readmes_test_command():
 
 
 def test_the_readmes_pictures_are_there_and_small():
-    pictures = re.findall(r"\.github/images/[\w-]+\.\w+", README)
+    pictures = re.findall(r"\.github/images/[\w-]+\.png", README)
 
     assert pictures
     for picture in pictures:
         assert 10_000 < (ROOT / picture).stat().st_size < 600_000
+
+
+def test_the_picture_of_the_whole_names_every_step_and_runs_nothing():
+    (name,) = re.findall(r"\.github/images/[\w-]+\.svg", README)
+    drawing = ET.parse(ROOT / name)
+    words = {word for each in drawing.iter() for word in (each.text or "").split()}
+
+    assert {"fetch", "convert", "publish", "serve", "ui", "up"} <= words
+    assert {each.tag.rpartition("}")[2] for each in drawing.iter()} <= {
+        "svg", "title", "desc", "defs", "marker", "path", "rect", "line", "text",
+    }  # fmt: skip
+
+
+def test_every_link_within_the_readme_leads_to_a_heading():
+    headings = re.findall(r"^#+ (.+)$", README, re.MULTILINE)
+    anchors = {
+        re.sub(r"[^\w -]", "", each).strip().lower().replace(" ", "-") for each in headings
+    }
+    links = set(re.findall(r"\]\(#([\w-]+)\)", README))
+
+    assert links
+    assert links <= anchors

@@ -1,15 +1,21 @@
 """`doctor` as its user runs it: it names what is wrong, says what to do, and changes nothing."""
 
+import importlib.metadata
 import json
 import os
 import socket
+import subprocess
+import sys
 import time
+from pathlib import Path
+from types import SimpleNamespace
 
 import nemweb_tree as tree
 import pytest
 from brokers import KINDS, MOSQUITTO, Server
+from certificates import issue, tls_lines
 from nemweb_server import Nemweb
-from processes import energydash, free_port
+from processes import clean_environment, energydash, free_port
 from standin import KEY, StandIn, serving
 
 from energydash import nem
@@ -23,6 +29,17 @@ def ports():
 
 def findings(done):
     return {each["name"]: each for each in json.loads(done.stdout)["findings"]}
+
+
+def disk(free_mb):
+    return SimpleNamespace(free=free_mb * 1_000_000)
+
+
+def metadata(*asked):
+    """The real one, of which energydash asks for something else."""
+    real = importlib.metadata
+    fields = {"requires": lambda _: asked, "version": real.version, "PackageNotFoundError": real.PackageNotFoundError}  # fmt: skip
+    return SimpleNamespace(metadata=SimpleNamespace(**fields))
 
 
 def names_of(folder):
@@ -64,8 +81,43 @@ def test_a_broker_that_answers_is_well_and_one_that_does_not_is_told(kind, tmp_p
     assert gone.returncode == 1
 
 
-@pytest.mark.broker
-@pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed")
+needs_mosquitto = [
+    pytest.mark.broker,
+    pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed"),
+]
+
+
+@needs_mosquitto[0]
+@needs_mosquitto[1]
+def test_a_brokers_certificate_is_verified_with_the_authority_that_is_named(tmp_path, ports):
+    pki = issue(tmp_path)
+    with Server("mosquitto", tmp_path, *tls_lines(pki, "allow_anonymous true")) as broker:
+        ask = ("doctor", "--json", "--broker", f"mqtts://127.0.0.1:{broker.port}", *ports)
+        trusted = energydash(*ask, "--ca-file", str(pki / "ca.pem"), cwd=tmp_path)
+        strange = energydash(*ask, "--ca-file", str(pki / "strange.pem"), cwd=tmp_path)
+    unusable = energydash(*ask, "--ca-file", str(pki / "broker.key"), cwd=tmp_path)
+
+    assert findings(trusted)["broker"]["state"] == "ok"
+    assert "CERTIFICATE_VERIFY_FAILED" in findings(strange)["broker"]["text"]
+    assert "cannot be used" in findings(unusable)["broker"]["text"]
+    assert (trusted.returncode, strange.returncode, unusable.returncode) == (0, 1, 1)
+
+
+def test_each_node_of_a_cluster_has_a_line_and_one_that_lives_is_enough(tmp_path, ports):
+    with Server("embedded", tmp_path) as broker:
+        dead = free_port()
+        ask = ("doctor", "--json", "--broker", f"mqtt://127.0.0.1:{dead},127.0.0.1:{broker.port}", *ports)  # fmt: skip
+        half = energydash(*ask, cwd=tmp_path)
+    none = energydash(*ask, cwd=tmp_path)
+
+    nodes = [f"broker 127.0.0.1:{port}" for port in (dead, broker.port)]
+    assert [findings(half)[node]["state"] for node in nodes] == ["warning", "ok"]
+    assert [findings(none)[node]["state"] for node in nodes] == ["failed", "failed"]
+    assert (half.returncode, none.returncode) == (0, 1)
+
+
+@needs_mosquitto[0]
+@needs_mosquitto[1]
 def test_a_broker_that_refuses_us_is_told_without_the_password(tmp_path, ports):
     with Server("mosquitto", tmp_path, "allow_anonymous false", "user root") as broker:
         url = f"mqtt://me:hush-hush-hush@127.0.0.1:{broker.port}"
@@ -123,6 +175,42 @@ def test_secrets_that_others_can_read_are_doubted(tmp_path):
     assert (open_to_all.state, private.state) == ("warning", "ok")
     assert "chmod 600" in open_to_all.advice
     assert machine.secrets(tmp_path / "none") == []
+
+
+def _lacking(finding, **state):
+    """What a check of the machine finds where `state` is what the system says."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in state.items():
+            patch.setattr(machine, name, value)
+        return finding()
+
+
+@pytest.mark.parametrize(
+    ("found", "state", "advice"),
+    [
+        (_lacking(machine.python, sys=SimpleNamespace(version_info=(3, 11, 9), platform="linux")), "failed", "3.12"),
+        (_lacking(lambda: machine.disk(Path()), shutil=SimpleNamespace(disk_usage=lambda _: disk(50))), "failed", "--data-dir"),
+        (_lacking(lambda: machine.disk(Path()), shutil=SimpleNamespace(disk_usage=lambda _: disk(500))), "warning", "make room"),
+        (_lacking(machine.zones, _ZONES=("Australia/Nowhere",)), "warning", "tzdata"),
+        (_lacking(lambda: machine.logs(Path()), os=SimpleNamespace(access=lambda *_: False, W_OK=2)), "warning", "permissions"),
+        (_lacking(machine.packages, importlib=metadata("polars>=99", "no-such-thing>=1")), "failed", "--upgrade"),
+    ],
+    ids=["python", "full", "tight", "zones", "logs", "packages"],
+)  # fmt: skip
+def test_what_the_machine_lacks_is_told_with_what_to_do(found, state, advice):
+    assert found.state == state
+    assert advice in found.advice
+
+
+@pytest.mark.skipif(os.name != "posix", reason="only POSIX has such limits")
+def test_a_small_number_of_open_files_is_told(tmp_path, ports):
+    command = (
+        f"ulimit -n 512; exec {sys.executable} -m energydash doctor --json {' '.join(ports)}"
+    )
+    done = subprocess.run(["sh", "-c", command], cwd=tmp_path, env=clean_environment(), capture_output=True, text=True, check=True)  # fmt: skip
+
+    assert findings(done)["open files"]["state"] == "warning"
+    assert "512" in findings(done)["open files"]["text"]
 
 
 def test_a_clock_out_of_all_time_fails_and_one_behind_its_own_files_is_doubted():

@@ -13,6 +13,7 @@ from test_publisher import in_background
 
 from energydash import config, nem
 from energydash.config import HomeSettings
+from energydash.errors import ConfigError
 from energydash.progress import silent
 from energydash.schema import Catalogue, FacilityInfo, FacilityRecord, MarketRecord
 from energydash.stream import publisher, removal
@@ -177,6 +178,11 @@ def test_a_regions_values_are_those_of_the_newest_interval():
     home.take(Interval(at(1), records, [value]))
 
     (topic, body), *rest = home.states()
+    home.start_over()
+    home.take(Interval(at(0), [old], []))
+    (_, again), *_ = home.states()
+    assert json.loads(again)["event_time"] == at(0).isoformat()
+    assert json.loads(again)["demand"] is None
     assert (topic, rest) == ("a02/home/v1/SA1", [])
     assert json.loads(body) == {
         "event_time": at(1).isoformat(),
@@ -186,6 +192,18 @@ def test_a_regions_values_are_those_of_the_newest_interval():
         # 8 t in five minutes of 400 MW.
         "emissions_intensity": round(8 / (400 * 5 / 60), 4),
     }
+
+
+@pytest.mark.parametrize(
+    ("stations", "more"),
+    [(("ALPHA", "NOPE"), {}), (("BRAVO",), {"facilities": ("ALPHA",)})],
+    ids=["not there", "not published"],
+)
+async def test_a_station_that_is_not_published_is_no_device(tmp_path, stations, more):
+    write_all(tmp_path, 1)
+    home = HomeSettings(facilities=stations)
+    with pytest.raises(ConfigError, match=rf"^--home-assistant-facility {stations[-1]}: .*facilities\.csv"):  # fmt: skip
+        await publisher.run(settings(tmp_path, config.Broker(), home=home, **more), silent)
 
 
 def test_a_user_can_take_the_devices_away_without_any_tables(tmp_path):

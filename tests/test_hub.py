@@ -35,7 +35,7 @@ MARKET_KEYS = [
     ("NEM", metric, region)
     for metric in ("price", "demand")
     for region in (None, "NSW1", "SA1")
-]
+] + [("NEM", metric, "V-SA") for metric in (nem.FLOW, nem.EXPORT_LIMIT)]
 EVERYTHING = schema.Subscribe()
 WISHES = st.builds(
     schema.Subscribe,
@@ -166,6 +166,11 @@ def chart_rows(frame):
             there = {name: value for name, value in row.items() if value is not None}
             if there != {"reporting": 0}:
                 charts[moment][scope.scope] = there
+        for link in frame.links:
+            columns = {"flow": link.flow, "least": link.import_limit, "most": link.export_limit}
+            there = {name: v[index] for name, v in columns.items() if v[index] is not None}
+            if there:
+                charts[moment][link.link] = there
     return charts
 
 
@@ -403,7 +408,9 @@ def test_a_filtered_view_is_the_filter_applied_to_the_whole(data, wish):
                 or name.removeprefix("fuel ") in fuels
             }
             for scope, row in scopes.items()
-            if not regions or scope in regions
+            if not regions
+            or scope in regions
+            or (scope == "V-SA" and regions & {"VIC1", "SA1"})
         }
         for moment, scopes in charts.items()
     }
@@ -411,6 +418,52 @@ def test_a_filtered_view_is_the_filter_applied_to_the_whole(data, wish):
     followed = Screen().show(*texts)
     for screen in (fresh(fanout, wish), followed):
         assert screen.known(hub) == narrowed.known(hub)
+
+
+def round_of(name: str) -> schema.Catalogue:
+    return msgspec.structs.replace(CATALOGUE, round_id=name)
+
+
+@pytest.mark.parametrize("ticks", [True, False])
+def test_when_event_time_begins_again_so_does_everybody(ticks):
+    """A loop over old tables: the beginning of the next round is older than all that is known."""
+    hub = hub_with()
+    fanout = Fanout(hub)
+    quick, slow, away = newcomer(fanout), newcomer(fanout, room=400), Screen()
+    for index in range(12):
+        take(hub, [power("FARM", index, 1.0), power("COAL", index, 2.0), price(index, 50.0)])
+        fanout.tick(with_status=True)
+    away.show(*whole(fanout, EVERYTHING))
+    left = schema.Resume(seq=hub.seq, stream=hub.stream)
+    here = Screen().show(*read(quick, fanout))
+
+    hub.catalogue(round_of("second"))
+    whole(fanout, EVERYTHING)
+    assert hub.event_time == at(11)
+    for index in range(2):
+        take(hub, [power("FARM", index, 7.0), price(index, 60.0)])
+        if ticks:
+            fanout.tick(with_status=True)
+    settle_all(fanout)
+
+    fresh_one = Hub(HISTORY)
+    for each in (round_of("second"), *(r for i in range(2) for r in (power("FARM", i, 7.0), price(i, 60.0)))):  # fmt: skip
+        fresh_one.catalogue(each) if isinstance(each, schema.Catalogue) else take(fresh_one, [each])  # fmt: skip
+    settle(fresh_one)
+    assert everything_of(hub) == everything_of(fresh_one)
+    known = fresh(fanout).known(hub)
+    for screen in (here.show(*read(quick, fanout)), Screen().show(*read(slow, fanout)), away.show(*read(newcomer(fanout, resume=left), fanout))):  # fmt: skip
+        assert screen.known(hub) == known
+
+
+@pytest.mark.parametrize("name", ["", "first"])
+def test_a_publisher_that_comes_back_does_not_begin_again(name):
+    hub = Hub(HISTORY)
+    hub.catalogue(round_of("first"))
+    hub.facilities([power("FARM", 5, 1.0)])
+    hub.catalogue(round_of(name))
+    hub.facilities([power("FARM", 4, 1.0)])
+    assert hub.event_time == at(5)
 
 
 def test_a_reader_of_one_channel_hears_of_no_other():
@@ -770,7 +823,15 @@ def test_an_interconnector_is_in_the_market_and_no_region_of_the_charts():
     flow = schema.MarketRecord(
         network_code="NEM", metric="flow", event_time=at(0), value=250.0, network_region="V-SA"
     )
-    hub.market([price(0, 80.0), flow])
+    strange = msgspec.structs.replace(flow, network_region="X-Y")
+    hub.market([price(0, 80.0), price(1, 81.0), flow, strange])
+    charts = hub.initial_charts()
 
-    assert flow in hub.initial_market().values
-    assert "V-SA" not in {scope.scope for scope in hub.initial_charts().scopes}
+    assert {flow, strange} <= set(hub.initial_market().values)
+    assert "V-SA" not in {scope.scope for scope in charts.scopes}
+    assert charts.links == (
+        schema.LinkSeries(
+            link="V-SA", ends=("VIC1", "SA1"), flow=(250.0, None),
+            import_limit=(None, None), export_limit=(None, None),
+        ),
+    )  # fmt: skip

@@ -99,6 +99,28 @@ def test_the_right_password_opens_the_page_and_its_socket(guarded):
         assert "ACK" in socket.recv(timeout=10)
 
 
+def test_pages_of_other_origins_may_not_open_the_socket(guarded):
+    own = guarded.removesuffix(PREFIX)
+    with httpx.Client() as client:
+        log_in(client, guarded)
+        cookies = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
+
+        def open_from(origin):
+            token = re.search(r'"token":"([^"]+)"', client.get(f"{guarded}/").text).group(1)
+            return connect(
+                f"{guarded.replace('http', 'ws')}/ws",
+                subprotocols=["bokeh", token],
+                additional_headers={"Cookie": cookies},
+                origin=origin,
+            )
+
+        with open_from(own) as socket:
+            assert "ACK" in socket.recv(timeout=10)
+        with pytest.raises(websockets.InvalidStatus) as refused:
+            open_from("https://elsewhere.example")
+    assert refused.value.response.status_code == 403
+
+
 @pytest.mark.parametrize(
     ("name", "password"),
     [(NAME, "wrong"), (NAME, ""), ("nobody", PASSWORD), ("", ""), (NAME, "x" * 200)],

@@ -32,6 +32,25 @@ def test_a_window_of_n_intervals_has_n_labels(moment, count):
     assert len(list(nem.intervals(start, start + count * nem.INTERVAL))) == count
 
 
+@pytest.mark.parametrize(
+    ("name", "ends"),
+    [
+        ("N-Q-MNSP1", ("NSW1", "QLD1")),
+        ("NSW1-QLD1", ("NSW1", "QLD1")),
+        ("T-V-MNSP1", ("TAS1", "VIC1")),
+        ("V-S-MNSP1", ("VIC1", "SA1")),
+        ("V-SA", ("VIC1", "SA1")),
+        ("VIC1-NSW1", ("VIC1", "NSW1")),
+        ("V-V", None),
+        ("V-X", None),
+        ("NSW1", None),
+        ("", None),
+    ],
+)
+def test_an_interconnectors_name_tells_the_regions_that_it_joins(name, ends):
+    assert nem.interconnector_ends(name) == ends
+
+
 def test_an_unknown_fuel_is_drawn_as_other():
     tech = nem.fueltech("fusion_tokamak")
 

@@ -12,7 +12,7 @@ from datetime import timedelta
 import nemweb_tree as tree
 import pytest
 from nemweb_server import Nemweb, Reply
-from standin import serving
+from standin import KEY, StandIn, serving
 
 from energydash import convert, nem
 from energydash.config import ConvertSettings, FetchSettings, Secret
@@ -23,7 +23,7 @@ from energydash.files import manifest
 from energydash.files.folder import DataFolder
 from energydash.files.shelf import FileShelf
 from energydash.progress import silent
-from energydash.sources.choose import is_reachable, make_source, settled
+from energydash.sources.choose import is_reachable, make_source, settled, settled_live
 from energydash.sources.nemweb.facts import facts
 from energydash.sources.protocol import Window
 
@@ -518,6 +518,65 @@ def test_auto_is_the_api_with_a_key_the_files_without_and_the_demo_where_nobody_
     assert settled("auto", None, "http://127.0.0.1:9") == "demo"
     assert settled("nemweb", None, "http://127.0.0.1:9") == "nemweb"
     assert settled("demo", key, web.url) == "demo"
+
+
+@pytest.mark.parametrize(
+    ("api_at", "files", "chosen"),
+    [
+        (timedelta(minutes=12), True, "nemweb"),
+        (timedelta(hours=2), True, "openelectricity"),
+        (timedelta(hours=2), False, "openelectricity"),
+        (None, True, "nemweb"),
+        (None, False, "demo"),
+    ],
+)
+def test_with_a_key_the_grid_is_followed_where_it_is_fresher(web, api_at, files, chosen):
+    nowhere = "http://127.0.0.1:9"
+    clock = NOON + (api_at or timedelta())
+    with serving(StandIn(now=clock.replace(tzinfo=None), live=True)) as api:
+        api_url = nowhere if api_at is None else api.url
+        files_url = web.url if files else nowhere
+
+        assert (
+            settled_live("auto", Secret(KEY), files_url, api_url, now=lambda: clock) == chosen
+        )
+
+
+def test_a_key_that_is_refused_leaves_the_files_and_no_key_is_asked_about_none(web):
+    with serving(StandIn(now=NOON.replace(tzinfo=None), live=True)) as api:
+        assert settled_live("auto", Secret("a-wrong-key"), web.url, api.url) == "nemweb"
+        asked = len(api.requests)
+        assert settled_live("auto", None, web.url, api.url) == "nemweb"
+        assert settled_live("demo", Secret(KEY), web.url, api.url) == "demo"
+        assert len(api.requests) == asked
+
+
+def test_sources_that_say_nothing_are_not_waited_for():
+    with socket.socket() as silent_one:
+        silent_one.bind(("127.0.0.1", 0))
+        silent_one.listen()
+        url = f"http://127.0.0.1:{silent_one.getsockname()[1]}"
+        started = time.monotonic()
+
+        assert settled_live("auto", Secret(KEY), url, url, within_s=0.3) == "demo"
+        assert time.monotonic() - started < 2
+
+
+async def test_a_folder_of_another_source_is_fetched_anew_and_said_so(web, tmp_path):
+    await job.run(
+        settings_for(web, tmp_path, source="demo"), make_source(settings_for(web, tmp_path, source="demo")), silent
+    )  # fmt: skip
+    told = []
+    settings = settings_for(web, tmp_path)
+    source = make_source(settings, FileShelf(tmp_path))
+    follower = Follower(settings, source, silent, told.append, lambda: NOON + timedelta(minutes=30))  # fmt: skip
+    try:
+        await follower.begin()
+    finally:
+        await source.aclose()
+
+    assert told[0] == "the folder is of demo: it is fetched anew from nemweb"
+    assert len(powers(tmp_path)) == 6 * len(tree.UNITS)
 
 
 def test_who_takes_connections_and_says_nothing_is_not_waited_for():

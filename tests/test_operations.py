@@ -11,8 +11,11 @@ import sys
 import time
 import urllib.request
 
+import msgspec
 import psutil
 import pytest
+from brokers import MOSQUITTO, Server
+from certificates import issue, tls_lines
 from processes import (
     Up,
     clean_environment,
@@ -24,13 +27,15 @@ from processes import (
     wait_until,
 )
 
+from energydash.errors import EnergydashError
+from energydash.supervise import remote
+from energydash.supervise.ports import is_free
+
 needs_linux = pytest.mark.skipif(not hasattr(psutil.Process, "rlimit"), reason="only Linux sets another process's limits")  # fmt: skip
 
 
 def free_base():
     """Three ports in a row."""
-    from energydash.supervise.ports import is_free  # noqa: PLC0415
-
     return next(base for base in iter(free_port, 0) if base < 65000 and all(map(is_free, range(base, base + 3))))  # fmt: skip
 
 
@@ -46,16 +51,19 @@ def contents(folder):
 
 
 def status(folder):
-    done = energydash("status", "--json", cwd=folder)
-    return json.loads(done.stdout) if done.stdout else None
+    """What `energydash status` says, without a process for each look; None where nothing runs."""
+    try:
+        return msgspec.to_builtins(remote.status(folder / "data/live"))
+    except EnergydashError:
+        return None
 
 
 @pytest.fixture(scope="module")
 def detached(tmp_path_factory):
-    """An `up` in the background whose simulated grid runs 20 minutes a second; the last test to use it ends it."""
+    """An `up` in the background whose simulated grid runs 40 minutes a second; the last test to use it ends it."""
     tmp_path = tmp_path_factory.mktemp("detached")
     base = free_base()
-    arguments = ("up", "--detach", "--source", "demo", "--speed", "1200", "--port-base", str(base), "--no-open")  # fmt: skip
+    arguments = ("up", "--detach", "--source", "demo", "--speed", "2400", "--port-base", str(base), "--no-open")  # fmt: skip
     done = energydash(*arguments, cwd=tmp_path)
     try:
         assert done.returncode == 0, done.stderr
@@ -95,7 +103,8 @@ def test_in_the_background_it_is_seen_holds_its_folder_and_is_ended_with_all_its
     folder, base, started = detached
     assert f"http://127.0.0.1:{base}" in started.stdout
 
-    now = wait_until(lambda: (found := status(folder)) and found["ready"] and found, 30, "all of it is ready")  # fmt: skip
+    wait_until(lambda: (found := status(folder)) and found["ready"], 30, "all of it is ready")
+    now = json.loads(energydash("status", "--json", cwd=folder).stdout)
     shown = energydash("status", cwd=folder)
     second = energydash("up", "--detach", "--port-base", str(free_base()), cwd=folder)
     family = [psutil.Process(now["pid"]), *descendants(now["pid"])]
@@ -122,7 +131,9 @@ def test_in_the_background_it_is_seen_holds_its_folder_and_is_ended_with_all_its
 
 def test_after_a_kill_down_finds_nobody_and_touches_nobody(tmp_path):
     ports = ("--port-base", str(free_base()), "--source", "demo", "--no-open", "--no-ui")
-    with running("up", *ports, cwd=tmp_path) as process:
+    # For another broker than our own, this must not keep the parts from ours.
+    other = {"ENERGYDASH_CA_FILE": str(tmp_path / "elsewhere.pem")}
+    with running("up", *ports, cwd=tmp_path, **other) as process:
         file = tmp_path / "data/live/up.json"
         wait_until(
             lambda: file.exists() and json.loads(file.read_bytes()).get("parts"), 20, "it is noted"
@@ -197,3 +208,21 @@ def test_a_recording_is_replayed_without_a_page_and_stays_as_it_was(tmp_path):
     assert re.match(r"2026-03-01T0[2345]", first)
     assert names == ["convert", "broker", "publish", "serve"]
     assert contents(tmp_path / "recording") == before
+
+
+@pytest.mark.broker
+@pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed")
+def test_the_broker_may_be_a_cluster_behind_certificates_of_which_a_node_is_dead(tmp_path):
+    pki = issue(tmp_path)
+    base = free_base()
+    with Server("mosquitto", tmp_path, *tls_lines(pki, "require_certificate true", "use_identity_as_username true")) as broker:  # fmt: skip
+        arguments = (
+            "--source", "demo", "--no-ui", "--port-base", str(base), "--broker", f"mqtts://127.0.0.1:{free_port()},127.0.0.1:{broker.port}",
+            *("--ca-file", str(pki / "ca.pem"), "--cert-file", str(pki / "client.pem"), "--key-file", str(pki / "client.key")),
+        )  # fmt: skip
+        with running("up", *arguments, cwd=tmp_path) as process:
+            wait_until(lambda: (now := status(tmp_path)) and now["ready"], 40, "all of it is ready")  # fmt: skip
+            names = [part["name"] for part in status(tmp_path)["parts"]]
+            assert interrupt(process, 5) == 130
+
+    assert names == ["fetch", "convert", "publish", "serve"]

@@ -28,6 +28,7 @@ EXPLORE = """
     range: (title) => [figure(title).x_range.start, figure(title).x_range.end],
     ground: (title) => figure(title).background_fill_color,
     title: (title) => figure(title).title.text,
+    figures: () => [...Bokeh.documents[0].all_models].filter((m) => m.type === "Figure" && !m.html_attributes["data-testid"]).length,
     middle: (title) => {
       const box = Bokeh.index.find_one(figure(title)).el.getBoundingClientRect()
       return [box.left + box.width / 2, box.top + box.height / 2]
@@ -79,7 +80,7 @@ def test_stations_are_told_by_name_and_the_csv_is_what_is_shown(one):
     one.wait("explore.points('Over time') < 150", LIMIT_S)
     asked(one)
     with one.page.expect_download() as download:
-        one.page.locator("a[download]").get_by_text("CSV", exact=True).click()
+        one.page.get_by_test_id("csv").click()
     lines = download.value.path().read_text().splitlines()
     head, *rows = csv.reader(lines[1:])
 
@@ -123,11 +124,41 @@ def test_every_metric_is_drawn_and_the_theme_reaches_all(one):
     assert one.refused == []
 
 
-def test_back_on_the_map_the_page_moves_on(one):
-    one.page.get_by_text("Map", exact=True).click()
+def test_coming_and_going_in_haste_breaks_nothing(browser, grid):
+    hasty = Visit(browser, grid.url)
+    hasty.page.evaluate(EXPLORE)
+    explore, away = (hasty.page.get_by_test_id(f"tab-{name}") for name in ("explore", "map"))
+    theme = hasty.page.get_by_test_id("theme")
+    light = hasty.read("grid.ground('stack')")
+    # The first rounds are over before the first plot is drawn; the last one ends on the view, in the other theme.
+    for n in range(20):
+        explore.click()
+        if n % 4 == 0:
+            theme.click()
+        away.click()
+    explore.click()
+    asked(hasty)
+    for title in TITLES:
+        hasty.wait("(title) => explore.has(title)", LIMIT_S, title)
+        hasty.wait("([title, light]) => explore.ground(title) !== light", LIMIT_S, [title, light])  # fmt: skip
+    # Bokeh lets go of the old ones when it has time.
+    hasty.wait(f"explore.figures() === {len(TITLES)}", LIMIT_S)
+    choose(hasty, "Metric", "Demand")
+    hasty.wait("explore.title('Over time').includes('demand')", LIMIT_S)
+
+    assert hasty.complaints == []
+    hasty.close()
+
+
+def test_back_on_the_map_all_is_where_it_was_and_moves_on(one):
+    zoom = one.read("grid.ranges('map')")
+    one.page.get_by_test_id("tab-map").click()
     one.page.get_by_test_id("stack").wait_for()
     one.moves(intervals=1)
 
+    assert one.page.get_by_test_id("map").is_visible()
+    assert not one.page.get_by_label("Metric", exact=True).is_visible()
+    assert one.read("grid.ranges('map')") == pytest.approx(zoom)
     assert one.complaints == []
 
 

@@ -2,11 +2,15 @@
 
 import asyncio
 import contextlib
+import socket
 import time
 from itertools import pairwise
 
 import pytest
+from aiomqtt import MqttError
 from brokers import KINDS, Server, Taken, until
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.reasoncodes import ReasonCode
 from processes import free_port
 from stream_tables import CODES, at, settings, write_all, write_facilities, write_market
 
@@ -14,7 +18,7 @@ from energydash import config, schema
 from energydash.errors import BrokerError, FileError
 from energydash.progress import silent
 from energydash.stream import publisher, subscriber
-from energydash.stream.client import connected
+from energydash.stream.client import Client, Outgoing, connected
 
 
 @contextlib.asynccontextmanager
@@ -127,6 +131,31 @@ async def test_no_broker_is_one_line_that_says_what_to_do(tmp_path):
         await publisher.run(settings(tmp_path, nowhere), silent, connect_timeout_s=0.3)
 
 
+@pytest.fixture(params=["takes no connection", "says nothing"])
+def mute(request):
+    """A port behind which nobody answers: the system drops what comes, or takes it and that is all."""
+    with contextlib.ExitStack() as stack:
+        door = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        port = door.getsockname()[1]
+        if request.param == "takes no connection":
+            for _ in range(4):
+                waiting = stack.enter_context(socket.socket())
+                waiting.settimeout(0)
+                waiting.connect_ex(("127.0.0.1", port))
+        yield port
+
+
+async def test_a_broker_that_does_not_answer_is_waited_for_no_longer_than_was_said(
+    tmp_path, mute
+):
+    write_all(tmp_path, 1)
+    broker = config.Broker(port=mute)
+    began = time.monotonic()
+    with pytest.raises(BrokerError, match="no MQTT broker answers"):
+        await publisher.run(settings(tmp_path, broker), silent, connect_timeout_s=0.5)
+    assert 0.4 < time.monotonic() - began < 1.5
+
+
 async def test_missing_tables_are_said_before_a_broker_is_asked(tmp_path):
     with pytest.raises(FileError, match="energydash convert"):
         await publisher.run(settings(tmp_path, config.Broker(port=free_port())), silent)
@@ -190,6 +219,49 @@ async def test_follow_sends_what_renewed_tables_add_and_revise(tmp_path):
     assert [v.event_time for v in values] == [at(i) for i in range(6)]
     revised = [schema.decode_facility_record(body) for _, body in got[24:]]
     assert [r.power for r in revised] == [5.25, 105.25, 205.25]
+
+
+async def test_renewed_tables_that_are_broken_on_the_way_are_waited_for_until_they_are_whole(
+    tmp_path, caplog
+):
+    write_all(tmp_path, 4)
+    table, stations = tmp_path / "facility_metrics_wide.csv", tmp_path / "facilities.csv"
+    with Server("embedded", tmp_path) as server:
+        given = settings(tmp_path, server.address, follow=True, facilities=CODES)
+        async with (
+            stream_of(server.address, 0) as got,
+            in_background(publisher.run(given, silent)) as publishing,
+        ):
+            await until(lambda: len(got) == 16, "the first tables")
+            write_facilities(tmp_path, range(10))
+            rows = table.read_text().splitlines()
+            last = f"{rows.pop()}{{broken"
+            table.write_text("\n".join([*rows, last]) + "\n")
+            await until(lambda: "to their end" in caplog.text, "the broken row")
+            assert 16 < len(got) < 34
+            # The catalogue may be half renewed too, without a station that was chosen.
+            known = stations.read_text()
+            stations.write_text(known.rpartition("CHARLIE")[0])
+            await until(lambda: "--facility CHARLIE" in caplog.text, "the missing station")
+            stations.write_text(known)
+            write_facilities(tmp_path, range(10))
+            await until(lambda: len(got) == 34, "the whole tables")
+            assert not publishing.done()
+    stations_sent = [schema.decode_facility_record(b) for topic, b in got if "facility" in topic]  # fmt: skip
+    sent = [(each.event_time, each.facility_id) for each in stations_sent]
+    assert sent == [(at(i), code) for i in range(10) for code in CODES]
+
+
+async def test_a_refused_message_is_sent_again_before_those_after_it():
+    refusal, success = (ReasonCode(PacketTypes.PUBACK, name) for name in ("Quota exceeded", "Success"))  # fmt: skip
+    client = Client(config.Broker(version="5"), "test", qos=1)
+    first, second, third = (Outgoing("t", body) for body in (b"1", b"2", b"3"))
+    client._under_way = {1: first, 2: second, 3: third}
+    client._on_publish(None, None, 1, refusal, None)
+    client._on_publish(None, None, 2, success, None)
+    assert client.under_way == [first, third]
+    with pytest.raises(MqttError, match="refused"):
+        await client.room()
 
 
 async def test_loop_starts_again_at_the_end(tmp_path):

@@ -15,12 +15,13 @@ from stream_tables import CODES, START, at, settings, write_all, write_facilitie
 from test_publisher import in_background, stream_of
 from test_publisher_faults import expected, stations_of, without_repeats
 
-from energydash import nem
+from energydash import config, nem
 from energydash.config import Broker
 from energydash.errors import ConfigError, FileError
 from energydash.progress import silent
 from energydash.schema import FacilityRecord, MarketRecord
-from energydash.stream import publisher
+from energydash.server.hub import Hub
+from energydash.stream import publisher, subscriber
 from energydash.stream.client import Mark
 from energydash.stream.outbox import Outbox, after, key_of
 from energydash.stream.replay import Interval, rebase, shifted
@@ -107,6 +108,37 @@ async def test_a_stopped_run_is_resumed_after_the_last_answer_without_a_repeat(t
     assert [(s.event_time, s.facility_id) for s in stations_of(got)] == expected(200)
 
 
+async def test_between_messages_far_apart_the_place_follows_the_answers(tmp_path):
+    """With a distance of seconds an interval of the grid takes a quarter of an hour: a kill must not have all of it come again."""
+    write_all(tmp_path, 1)
+    offset = tmp_path / "offset"
+    with Server("embedded", tmp_path) as server:
+        given = settings(tmp_path, server.address, qos=1, delay_s=0.6, offset_file=offset)
+        async with (
+            stream_of(server.address, 1) as got,
+            in_background(publisher.run(given, silent)),
+        ):
+            for number, code in enumerate(CODES[:2], 1):
+                await until(
+                    lambda code=code: offset.exists() and code in offset.read_text(), code
+                )
+                assert len(got) == number
+
+
+async def test_a_loop_that_is_stopped_in_a_later_round_is_resumed_in_that_round(tmp_path):
+    write_all(tmp_path, 100)
+    with Server("embedded", tmp_path) as server:
+        given = settings(
+            tmp_path, server.address, qos=1, loop=True, delay_s=0.0005, offset_file=tmp_path / "offset"
+        )  # fmt: skip
+        async with stream_of(server.address, 1) as got:
+            for enough in (560, 760):
+                async with in_background(publisher.run(given, silent)):
+                    await until(lambda enough=enough: len(got) > enough, "some of a round")
+    stations = [(s.event_time, s.facility_id) for s in stations_of(got)]
+    assert stations == (expected(100) * 3)[: len(stations)]
+
+
 async def test_after_a_kill_only_the_last_moment_comes_twice(tmp_path):
     tables = tmp_path / "data/csv_output"
     tables.mkdir(parents=True)
@@ -189,6 +221,32 @@ async def test_a_rebased_loop_never_goes_back_in_time(tmp_path):
     times = list(dict.fromkeys(each.event_time for each in stations_of(got)[:27]))
     assert abs(times[0] - nem.now()) < timedelta(minutes=6)
     assert times == [times[0] + i * nem.INTERVAL for i in range(9)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_loop_moves_the_grid_again_in_each_round(tmp_path, kind):
+    """The tables are what they are: the first interval of a round is older than the last of the round before."""
+    write_all(tmp_path, 20)
+    rounds = []
+
+    class Watched(Hub):
+        def facilities(self, records):
+            super().facilities(records)
+            if not rounds or self.event_time < rounds[-1][-1]:
+                rounds.append([])
+            rounds[-1].append(self.event_time)
+
+    hub = Watched()
+    topics = {"facility_topic": config.FACILITY_TOPIC, "market_topic": config.MARKET_TOPIC}
+    with Server(kind, tmp_path) as server:
+        given = settings(tmp_path, server.address, loop=True, speed=6000.0)
+        async with in_background(subscriber.run(server.address, **topics, sink=hub)):
+            await until(lambda: hub.connected, "the subscriber is there")
+            async with in_background(publisher.run(given, silent)):
+                await until(lambda: len(rounds) == 3, "the third round", 15)
+                await until(lambda: rounds[-1][-1] == at(19), "its end")
+    assert [(each[0], each[-1]) for each in rounds] == [(at(0), at(19))] * 3
+    assert all(len(set(each)) == 20 for each in rounds)
 
 
 async def test_follow_sends_a_value_again_that_was_revised_two_days_back(tmp_path):

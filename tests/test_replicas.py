@@ -173,13 +173,15 @@ async def sees(port: int, truth, limit_s: float = 10) -> None:
         await asyncio.sleep(0.1)
 
 
-async def same_at(one: int, other: int, limit_s: float = 10):
-    """Wait until newcomers see the same at both: what was sent last may still be under way to either."""
+async def all_at(one: int, other: int, intervals: int, limit_s: float = 60):
+    """Wait until newcomers see that many intervals, and the same, at both: on a busy machine the readers lag behind."""
     deadline = time.monotonic() + limit_s
-    while (truth := known(await seen_at(one))) != known(await seen_at(other)):
-        assert time.monotonic() < deadline, "the servers never came to the same"
+    while True:
+        truth = known(await seen_at(one))
+        if len(truth[3]) == intervals and truth == known(await seen_at(other)):
+            return
+        assert time.monotonic() < deadline, f"{len(truth[3])} of {intervals} intervals"
         await asyncio.sleep(0.1)
-    return truth
 
 
 async def test_tables_of_another_source_are_left_alone(
@@ -261,10 +263,8 @@ async def test_two_replicas_know_the_same_and_stand_in_for_each_other(broker, ta
             async with connect(url.partition("?")[0] + last, max_size=None) as connection:
                 await connection.recv()
                 assert json.loads(await connection.recv())["type"] != "initial_data"
-        # Cut short, the broker may have handed the last records to one of them alone: at QoS 0 it promises nothing.
         await asyncio.wait_for(publishing, 60)
-        truth = await same_at(one, other)
-    assert len(truth[3]) > 100
+        await all_at(one, other, 288)
 
 
 class Follower:
@@ -308,7 +308,8 @@ async def make_noise(broker: Server) -> None:
     """Publish garbage among the records: with some 2,000 of these a second, one message in twenty."""
     while True:
         with contextlib.suppress(aiomqtt.MqttError):
-            async with aiomqtt.Client("127.0.0.1", broker.port) as client:
+            # Short limits: a broker that was killed answers nothing.
+            async with aiomqtt.Client("127.0.0.1", broker.port, timeout=1) as client:
                 while True:
                     await client.publish(
                         random.choice([FACILITY_TOPIC, MARKET_TOPIC]), random.choice(NOISE)
@@ -349,7 +350,15 @@ async def come_and_go(port: int, number: int) -> None:
         await asyncio.sleep(0.2)
 
 
-async def all_agree(port: int, followers: list[Follower], limit_s: float = 20):
+async def garbage_counted(port: int, limit_s: float = 20) -> None:
+    """Wait until the server has met what is no JSON among the records."""
+    deadline = time.monotonic() + limit_s
+    while 'result="not_json"' not in (await ask(port, "/metrics")).text:
+        assert time.monotonic() < deadline, "the server never met any garbage"
+        await asyncio.sleep(0.1)
+
+
+async def all_agree(port: int, followers: list[Follower], limit_s: float = 60):
     deadline = time.monotonic() + limit_s
     while True:
         truth = known(await seen_at(port))
@@ -386,12 +395,12 @@ async def test_after_chaos_every_reader_holds_what_the_server_holds(tables, tmp_
                 await asyncio.sleep(0.5)
                 server.enter_context(running(*serve, cwd=tmp_path))
                 await ready(port)
-                await asyncio.sleep(3)
+                await asyncio.sleep(2)
+                await garbage_counted(port)
                 # Then it is quiet.
                 publishing.cancel()
                 for task in tasks[len(followers) :]:
                     task.cancel()
-                answer = (await ask(port, "/metrics")).text
                 truth = await all_agree(port, followers)
                 health = await ask(port, "/health")
                 for task in tasks[: len(followers)]:
@@ -400,5 +409,4 @@ async def test_after_chaos_every_reader_holds_what_the_server_holds(tables, tmp_
     assert health.status_code == 200
     assert len(truth[1]) == STATIONS
     assert len(truth[3]) > 50
-    assert 'result="not_json"' in answer
     assert "Traceback" not in (tmp_path / "logs/serve.log").read_text()

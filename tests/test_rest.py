@@ -201,6 +201,25 @@ async def test_a_history_gives_the_fuels_of_a_facility_with_several():
     assert [row["battery_mw"] for row in rows] == ["", "", "", "-2.0"]
 
 
+async def test_no_name_of_a_fuel_takes_another_column_or_is_a_formula():
+    odd = {"power": 1.0, "=1+1": 2.0, 'a"b,\nc': 3.0, "fuel_power": 4.0, "wind": 5.0}
+    mixed = schema.FacilityRecord(
+        event_time=at(4), facility_id="FARM", power=15.0, emissions=None, by_fuel=odd
+    )
+    async with serving() as live:
+        feed(live)
+        live.hub.facilities([mixed])
+        text = (await live.get("/api/facilities/FARM/history?format=csv")).text
+        stream = (await live.get("/api/facilities/FARM/history?format=arrow")).content
+
+    *_, row = csv.DictReader(io.StringIO(text, newline=""))
+    assert row["power_mw"] == "15.0"
+    assert row["wind_mw"] == "5.0"
+    unknown = {f"fuel_{fuel}_mw": str(mw) for fuel, mw in odd.items() if fuel != "wind"}
+    assert {name: row[name] for name in unknown} == unknown
+    assert pa.ipc.open_stream(stream).read_all().column_names == list(row)
+
+
 # --- in which form ---
 
 
@@ -265,6 +284,14 @@ def test_no_text_in_a_csv_is_a_formula(texts):
     for (cell, _), text in zip(rows, texts, strict=True):
         assert not cell.startswith(("=", "+", "-", "@", "\t", "\r", "\n"))
         assert cell.removeprefix("'") == (text or "").removeprefix("'")
+
+
+@given(TEXTS)
+def test_no_head_of_a_csv_is_a_formula(name):
+    table = export.csv([Column(name, "number", [1.0]), Column("n", "count", [1])])
+    (cell, _), _ = csv.reader(io.StringIO(table.decode(), newline=""))
+    assert not cell.startswith(("=", "+", "-", "@", "\t", "\r", "\n"))
+    assert cell in {name, f"'{name}"}
 
 
 QUALITIES = st.sampled_from(["", ";q=0", ";q=0.000", ";q=0.2", ";q=0.9", ";q=1"])

@@ -137,6 +137,7 @@ looks = st.builds(
     ),
     tab=st.sampled_from(address.TABS),
     metric=st.sampled_from(address.METRIC_IDS),
+    shade=st.sampled_from(address.SHADE_IDS),
     facility=st.from_regex(r"[A-Z0-9/#&]{0,12}", fullmatch=True),
     moment=st.one_of(st.none(), moments),
     theme=st.sampled_from(["", "light", "dark"]),
@@ -159,7 +160,7 @@ def test_what_is_as_by_default_is_not_in_the_address():
 
 @pytest.mark.parametrize(
     "query",
-    ["region=XX", "fuels=wind,coke", "mw=many", "mw=5", "mw=-1-5", "mw=nan-", "tab=9", "metric=x", "at=noon", "theme=pink", "colours=pink"],
+    ["region=XX", "fuels=wind,coke", "mw=many", "mw=5", "mw=-1-5", "mw=nan-", "tab=9", "metric=x", "shade=x", "at=noon", "theme=pink", "colours=pink"],
 )  # fmt: skip
 def test_what_makes_no_sense_in_an_address_is_left_out_and_said(query):
     look, notices = address.from_query(f"?{query}&q=ok")
@@ -211,6 +212,7 @@ def test_back_undoes_choices_and_not_letters_or_minutes():
         ({"do": "text", "text": " bay "}, "q=bay"),
         ({"do": "tab", "tab": "table"}, "tab=table"),
         ({"do": "metric", "metric": "emissions"}, "metric=emissions"),
+        ({"do": "shade", "shade": "price"}, "shade=price"),
         ({"do": "open", "code": "A"}, "facility=A"),
         ({"do": "time", "moment": int(at(1).timestamp()) + 7}, "at=2026-03-01T00:05"),
         ({"do": "time", "moment": 0}, ""),
@@ -228,6 +230,7 @@ def test_an_action_changes_what_it_names(action, query):
         {"do": "fly"}, {"do": "region", "region": "XX"}, {"do": "region"}, {"do": "tab", "tab": ["map"]},
         {"do": "fuels", "fuels": "wind"}, {"do": "fuels", "fuels": ["x"] * 1000}, {"do": "range", "least": "a", "most": "b"},
         {"do": "time", "moment": 10**18}, {"do": "time", "moment": "now"}, {"do": "metric", "metric": None},
+        {"do": "shade", "shade": ["price"]}, {"do": "shade"},
     ],
 )  # fmt: skip
 def test_an_action_that_makes_no_sense_changes_nothing(action):

@@ -10,7 +10,7 @@ PACKAGE = ROOT / "energydash"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 MAX_LINES = 350
 # One module holds every record that crosses a boundary: to read a wire, one page is enough.
-LONGER = {"schema.py": 450}
+LONGER = {"schema.py": 470}
 
 # What every part may import, and the stages in the order in which data passes them.
 SHARED = {
@@ -33,7 +33,7 @@ EDGES = {
     "ui": {"files"},
     "supervise": {"files"},
     "up": {"supervise"},
-    "doctor": {"supervise", "files", "sources"},
+    "doctor": {"supervise", "files", "sources", "stream"},
     "options": set(),
     "console": set(),
     "cli_publish": {"stream", "options", "console"},
@@ -44,7 +44,7 @@ HOMES = {
     "httpx": {"sources"},
     "openelectricity": {"sources"},
     "polars": {"files", "convert"},
-    "paho": {"stream", "doctor"},
+    "paho": {"stream"},
     "aiomqtt": {"stream"},
     "iotcore": {"stream"},
     "litestar": {"server"},

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -126,7 +127,7 @@ def test_intervals_come_in_any_order_and_stand_in_theirs(order):
     for i in order:
         store.apply(charts([at(i)]))
 
-    assert store.times == [at(i) for i in range(8)]
+    assert list(store.times) == [at(i) for i in range(8)]
 
 
 def test_a_day_is_kept_and_no_more():
@@ -197,8 +198,36 @@ def test_another_grid_starts_anew():
         )
     )  # fmt: skip
 
-    assert store.times == []
+    assert store.times == ()
     assert [each.code for each in store.facilities] == ["B"]
+
+
+@pytest.mark.parametrize(
+    ("rounds", "kept"),
+    [
+        (("", ""), True),
+        (("one", "one"), True),
+        # A server that was started again has not heard which round this is.
+        (("one", "", "one"), True),
+        (("", "one"), False),
+        (("one", "two"), False),
+    ],
+)
+def test_what_was_known_of_event_time_goes_when_it_begins_again(rounds, kept):
+    store = Store()
+    for index, name in enumerate(rounds):
+        store.apply(
+            schema.InitialData(
+                seq=0, source="demo", simulated=True, round_id=name, facilities=(facility("A"),), values=values()
+            )
+        )  # fmt: skip
+        if index == 0:
+            store.apply(charts([at(9)]))
+            seen = store.catalogue_version
+
+    assert store.times == ((at(9),) if kept else ())
+    # What the pages have drawn goes with it.
+    assert (store.catalogue_version == seen) == kept
 
 
 def test_the_age_is_that_of_the_real_interval_and_absent_on_a_simulated_grid():

@@ -4,22 +4,17 @@ import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from processes import energydash
+from readme import block
 
-README = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
 ANALYZE = shutil.which("systemd-analyze")
-
-
-def block(language):
-    return re.search(rf"```{language}\n(.*?)```", README, re.DOTALL).group(1)
 
 
 @pytest.mark.skipif(ANALYZE is None, reason="systemd is not installed")
 def test_systemd_has_no_complaint_about_the_unit(tmp_path):
-    text = block("ini").replace("/srv/energydash/venv/bin/energydash", sys.executable)
+    text = block("ini", "[Unit]").replace("/srv/energydash/venv/bin/energydash", sys.executable)
     unit = tmp_path / "energydash.service"
     unit.write_text(
         text.replace("User=energydash\n", "").replace("/srv/energydash", str(tmp_path))
@@ -30,10 +25,10 @@ def test_systemd_has_no_complaint_about_the_unit(tmp_path):
     assert [line for line in done.stderr.splitlines() if unit.name in line] == []
 
 
-@pytest.mark.parametrize("language", ["ini", "dockerfile"])
-def test_the_commands_in_it_take_the_options_that_it_gives_them(tmp_path, language):
+@pytest.mark.parametrize(("language", "words"), [("ini", "[Unit]"), ("dockerfile", "FROM")])
+def test_the_commands_in_it_take_the_options_that_it_gives_them(tmp_path, language, words):
     """With --help last, an option that is wrong still ends the command with 2."""
-    text = block(language)
+    text = block(language, words)
     found = re.findall(r"^ExecStart=\S+ (.*)$", text, re.MULTILINE)
     found += [" ".join(re.findall(r'"([^"]+)"', line)[1:]) for line in text.splitlines() if "CMD [" in line]  # fmt: skip
 

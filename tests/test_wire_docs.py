@@ -4,12 +4,12 @@ import asyncio
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import msgspec
 import pytest
 from brokers import until
 from browsing import chromium, needs_chromium
+from readme import README, block
 from servers import Live, serving
 from test_server import feed, power
 
@@ -18,7 +18,6 @@ from energydash.server import asyncapi
 from energydash.server.framing import JSON_PROTOCOL, MSGPACK_PROTOCOL
 from energydash.server.refusals import CLOSES, ERRORS
 
-README = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
 PART = README[README.index("**WebSocket**") : README.index("**REST**")]
 ROWS = {cells[0].strip("` "): " | ".join(cells[1:]) for row in re.findall(r"^\|(.+)\|$", PART, re.MULTILINE) if (cells := row.split("|"))}  # fmt: skip
 DOCUMENT = msgspec.json.decode(msgspec.json.encode(asyncapi.document(ServeSettings(broker=Broker()))))  # fmt: skip
@@ -37,7 +36,9 @@ def test_readme_tells_each_message_with_all_its_fields(name):
     assert fields <= words(ROWS[name])
 
 
-@pytest.mark.parametrize("name", ["FacilityValues", "MarketRecord", "ScopeSeries", "Filter"])
+@pytest.mark.parametrize(
+    "name", ["FacilityValues", "MarketRecord", "ScopeSeries", "LinkSeries", "Filter"]
+)
 def test_readme_tells_what_is_within_a_message(name):
     told = words(PART) | {"times", "at"}
 
@@ -66,7 +67,7 @@ def test_readme_tells_each_close_code_encoding_parameter_and_limit():
 
 
 def client(language: str, live: Live) -> str:
-    (code,) = re.findall(rf"```{language}\n(.+?)```", PART, re.DOTALL)
+    code = block(language, "/ws/realtime")
     assert len(code.splitlines()) <= 15
     assert ":8000/" in code
     return code.replace(":8000/", f":{live.port}/")

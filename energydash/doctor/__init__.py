@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from energydash.config import Ports
+from energydash.config import Broker, Ports
 from energydash.doctor import data, machine, reach
 from energydash.doctor.finding import Finding, Report
 
@@ -10,12 +10,12 @@ _SIGNS = {"ok": "OK     ", "warning": "warning", "failed": "FAILED "}
 
 
 async def examine(
-    data_dir: Path, *, broker: str, ports: Ports, base_url: str, nemweb_url: str
+    data_dir: Path, *, broker: Broker | None, ports: Ports, base_url: str, nemweb_url: str
 ) -> Report:
-    """Look at everything; nothing is changed.
+    """Look at everything; nothing is changed. `broker` None is the one that `up` brings.
 
     Raises:
-        ConfigError: the broker's address or the API's makes no sense.
+        ConfigError: the API's address makes no sense.
     """
     live = data_dir / "live"
     folders = [data_dir, live] if live.exists() else [data_dir]

@@ -2,14 +2,10 @@
 
 import asyncio
 import contextlib
-import ssl
-import time
 from datetime import timedelta
 from pathlib import Path
 
-import paho.mqtt.client as paho
 import psutil
-from paho.mqtt.enums import CallbackAPIVersion
 
 from energydash import config, nem
 from energydash.config import Broker, FetchSettings, Ports
@@ -17,6 +13,7 @@ from energydash.doctor.finding import Finding, failed, ok, warning
 from energydash.errors import AuthError, EnergydashError, SourceError
 from energydash.sources.choose import is_reachable, make_source
 from energydash.sources.limits import Account
+from energydash.stream.link import refusal
 from energydash.supervise import claim, remote
 from energydash.supervise.ports import is_free
 
@@ -72,47 +69,21 @@ def _own_pids(folder: Path) -> dict[int, str]:
     return {}
 
 
-def broker(address: str) -> Finding:
-    """Look whether an MQTT broker lets us in."""
-    if address == "embedded":
-        return ok("broker", "`energydash up` brings its own")
-    wanted = config.parse_broker(address)
-    trouble = _refusal(wanted)
-    if trouble:
-        return failed("broker", f"{wanted.url}: {trouble}", "start it, or check its address, user, password and certificate")  # fmt: skip
-    return ok("broker", f"{wanted.url} lets us in")
-
-
-def _refusal(wanted: Broker) -> str:
-    """Give why a broker does not let us in, empty if it does."""
-    said: list[str] = []
-    client = paho.Client(
-        CallbackAPIVersion.VERSION2, transport="tcp" if wanted.path is None else "websockets"
-    )
-    if wanted.path is not None:
-        client.ws_set_options(path=wanted.path)
-    client.on_connect = lambda _c, _u, _f, reason, _p: said.append(
-        str(reason) if reason.is_failure else ""
-    )
-    client.connect_timeout = _BROKER_WITHIN_S
-    if wanted.username is not None:
-        client.username_pw_set(
-            wanted.username, wanted.password.reveal() if wanted.password else None
-        )
-    if wanted.tls:
-        client.tls_set_context(ssl.create_default_context())
-    deadline = time.monotonic() + _BROKER_WITHIN_S
-    try:
-        client.connect(wanted.host, wanted.port)
-        while not said and time.monotonic() < deadline:
-            if client.loop(0.1) != paho.MQTT_ERR_SUCCESS and not said:
-                return "it hung up"
-    except (OSError, ValueError) as exc:
-        return str(exc)
-    finally:
-        client.disconnect()
-        client.loop(0.1)
-    return said[0] if said else f"no answer within {_BROKER_WITHIN_S:.0f} s"
+async def broker(wanted: Broker | None) -> list[Finding]:
+    """Look whether an MQTT broker, or each node of a cluster, lets us in; None is the one that `up` brings."""
+    if wanted is None:
+        return [ok("broker", "`energydash up` brings its own")]
+    troubles = await asyncio.gather(*(refusal(each, _BROKER_WITHIN_S) for each in wanted.all))
+    alone = len(troubles) == 1
+    # Whoever uses a cluster goes on with the nodes that live.
+    judge = failed if all(troubles) else warning
+    found = []
+    for each, trouble in zip(wanted.all, troubles, strict=True):
+        name = "broker" if alone else f"broker {each.host}:{each.port}"
+        text = f"{each.url}: {trouble}" if trouble else f"{each.url} lets us in"
+        advice = "start it, or check its address, user, password and certificates"
+        found.append(judge(name, text, advice) if trouble else ok(name, text))
+    return found
 
 
 async def key(base_url: str) -> Finding:
@@ -153,13 +124,13 @@ def nemweb(url: str) -> Finding:
     """Look whether AEMO's public files are there, which is what `auto` shows without a key."""
     if is_reachable(url):
         return ok("nemweb", f"AEMO's files are at {url}")
-    meant = "as a key is set, `auto` needs none" if config.api_key() else "`auto` shows the simulated grid"  # fmt: skip
+    meant = "`auto` takes the API, as a key is set" if config.api_key() else "`auto` shows the simulated grid"  # fmt: skip
     return warning("nemweb", f"{url} does not answer: {meant}", "check the connection to the internet, and --nemweb-url")  # fmt: skip
 
 
-async def all_of(address: str, base_url: str, nemweb_url: str) -> list[Finding]:
+async def all_of(wanted: Broker | None, base_url: str, nemweb_url: str) -> list[Finding]:
     """Ask broker, API and AEMO's server at the same time."""
-    asked = await asyncio.gather(
-        asyncio.to_thread(broker, address), key(base_url), asyncio.to_thread(nemweb, nemweb_url)
+    brokers, known, files = await asyncio.gather(
+        broker(wanted), key(base_url), asyncio.to_thread(nemweb, nemweb_url)
     )
-    return [*asked]
+    return [*brokers, known, files]

@@ -129,6 +129,9 @@ class Follower:
 
     async def begin(self) -> Planned | None:
         """Fetch what is missing of the window, if the folder cannot be caught up with; a dry run gives its plan."""
+        before = raw.load_provenance(self._folder) if self._folder.source.exists() else None
+        if before is not None and before.source != self._source.name:
+            self._tell(f"the folder is of {before.source}: it is fetched anew from {self._source.name}")  # fmt: skip
         if not self._can_be_caught_up():
             fetch = job.Fetch(
                 self._settings, self._source, self._progress, self._tell, self._clock

@@ -36,11 +36,13 @@ class Column(msgspec.Struct, frozen=True):
 def csv(columns: Sequence[Column]) -> bytes:
     """Give CSV (RFC 4180, UTF-8): times as ISO 8601 with an offset, no value as an empty field.
 
-    A text that a spreadsheet would run as a formula begins with an apostrophe.
+    A text or a name that a spreadsheet would run as a formula begins with an apostrophe.
     """
+    types = [pl.String if each.kind == "time" else _TYPES[each.kind] for each in columns]
+    names = [_harmless(each.name) for each in columns]
     frame = pl.DataFrame(
-        {column.name: _cells(column) for column in columns},
-        schema={c.name: pl.String if c.kind == "time" else _TYPES[c.kind] for c in columns},
+        {name: _cells(each) for name, each in zip(names, columns, strict=True)},
+        schema=dict(zip(names, types, strict=True)),
     )
     return frame.write_csv(line_terminator="\r\n").encode()
 
@@ -62,7 +64,7 @@ def _cells(column: Column) -> list[Any]:
         case "time":
             return [_iso(moment) for moment in column.values]
         case "text":
-            return [_harmless(text) for text in column.values]
+            return [text if text is None else _harmless(text) for text in column.values]
     return list(column.values)
 
 
@@ -70,5 +72,5 @@ def _iso(moment: datetime | None) -> str | None:
     return None if moment is None else moment.isoformat()
 
 
-def _harmless(text: str | None) -> str | None:
-    return f"'{text}" if text is not None and text.startswith(_FORMULA) else text
+def _harmless(text: str) -> str:
+    return f"'{text}" if text.startswith(_FORMULA) else text

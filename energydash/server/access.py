@@ -1,7 +1,7 @@
 """Who may come in: the token, in constant time; the origin of a browser's page; the name it knows us by."""
 
 import hmac
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -58,14 +58,13 @@ class Access:
         """Give the name of the token that was shown, in the header or as a subprotocol; "anybody" where none is needed."""
         if not self._tokens:
             return "anybody"
-        shown = [connection.headers.get("authorization", "").removeprefix("Bearer ")]
-        shown += [p.removeprefix(_BEARER) for p in protocols(connection)]
+        shown = list(_shown(connection))
         found = None
         # All of them are compared, so that the time tells nothing.
         for token in self._tokens:
             wanted = token.secret.reveal().encode()
             for text in shown:
-                if hmac.compare_digest(text.encode(), wanted):
+                if hmac.compare_digest(text, wanted):
                     found = token.name
         return found
 
@@ -83,6 +82,16 @@ class Access:
             return True
         host = _host(origin)
         return host == _host(f"//{connection.headers.get('host', '')}") and is_loopback(host)
+
+
+def _shown(connection: Connection) -> Iterator[bytes]:
+    """Give each token that was shown, as the bytes that came: a header is read as Latin-1, and holds whatever was sent."""
+    scheme, _, secret = connection.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        yield secret.strip().encode("latin-1", "replace")
+    for protocol in protocols(connection):
+        if protocol.startswith(_BEARER):
+            yield protocol.removeprefix(_BEARER).encode("latin-1", "replace")
 
 
 def _host(url: str) -> str:

@@ -13,7 +13,7 @@ from litestar import Litestar
 from energydash import config
 from energydash.config import ServeSettings
 from energydash.errors import PortInUseError
-from energydash.server import asyncapi, backfill, problems, ws
+from energydash.server import asyncapi, backfill, cors, problems, ws
 from energydash.server.access import Access
 from energydash.server.door import PING_EVERY_S, PONG_WITHIN_S, Config
 from energydash.server.fanout import Fanout
@@ -40,6 +40,7 @@ def create_app(
         settings.tokens, settings.allow_origin, local=config.is_loopback(settings.host)
     )
     guarded = bool(settings.tokens)
+    shared = cors.settings(settings.allow_origin)
     return Litestar(
         route_handlers=[
             *routers(fanout, doorkeeper, access.guard, guarded=guarded),
@@ -48,6 +49,8 @@ def create_app(
         ],
         openapi_config=document(guarded=guarded),
         plugins=[problems.plugin()],
+        cors_config=shared,
+        before_send=[cors.say_what_it_varies_by] if shared else [],
         logging_config=None,
     )
 

@@ -9,19 +9,17 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
-from msgspec.structs import replace
-
 from energydash import nem, schema
 from energydash.server.aggregates import Plan, Totals, series
 from energydash.server.history import FullError, History, MarketKey, ordered
+from energydash.server.links import links
+from energydash.server.records import Timed, at, columns, is_news, key_of, nem_time
 
 _STALE_LEAST_S = 15.0
 _STALE_UNKNOWN_S = 60.0
 _STALE_INTERVALS = 3
 # Sums of at most this many intervals a tick: a day's backlog must not hold the loop.
 _INTERVALS_A_TICK = 40
-
-_Timed = schema.FacilityRecord | schema.MarketRecord
 
 
 def _wall() -> datetime:
@@ -64,6 +62,11 @@ class Hub:
         self._market_stamps: dict[MarketKey, int] = {}
         self._time_stamps: dict[datetime, int] = {}
         self._catalogue_stamp = 0
+        # Which round of a loop this is, which was told of since, and the tick that this one began with.
+        self._round_id: str | None = None
+        self._next_round: str | None = None
+        self._begins = False
+        self._begin_stamp = 0
 
     @property
     def event_time(self) -> datetime | None:
@@ -82,6 +85,7 @@ class Hub:
 
     def catalogue(self, catalogue: schema.Catalogue) -> None:
         """Take what the codes stand for; sums made without it are made again."""
+        self._turn(catalogue.round_id)
         self._stale_after_s = _stale_after_s(catalogue.speed)
         info = {facility.code: facility for facility in catalogue.facilities}
         told = (info, catalogue.source, catalogue.simulated)
@@ -97,27 +101,27 @@ class Hub:
         """Take values of facilities, in any order."""
         self._arrived("facility", records)
         for record in records:
-            self._take(record, _nem_time(record.event_time))
+            self._take(record, nem_time(record.event_time))
 
     def market(self, records: list[schema.MarketRecord]) -> None:
         """Take values of the market, in any order."""
         self._arrived("market", records)
         for record in records:
-            self._take_market(record, _nem_time(record.event_time))
+            self._take_market(record, nem_time(record.event_time))
 
     def past(
         self, stations: Iterable[schema.FacilityRecord], market: Iterable[schema.MarketRecord]
     ) -> None:
         """Take from elsewhere what the broker has not said: values up to the newest interval, where there are none."""
         for record in stations:
-            moment = _nem_time(record.event_time)
+            moment = nem_time(record.event_time)
             if self._is_past(moment) and not self._history.has(moment, record.facility_id):
                 self._take(record, moment)
                 self.counts["facility", "from_history"] += 1
         for value in market:
-            moment = _nem_time(value.event_time)
+            moment = nem_time(value.event_time)
             row = self._history.rows.get(moment)
-            if self._is_past(moment) and (row is None or _key(value) not in row.market):
+            if self._is_past(moment) and (row is None or key_of(value) not in row.market):
                 self._take_market(value, moment)
                 self.counts["market", "from_history"] += 1
 
@@ -129,7 +133,25 @@ class Hub:
         """Count a dropped message."""
         self.counts[kind, cause] += 1
 
-    def _arrived(self, kind: str, records: Sequence[_Timed]) -> None:
+    def _turn(self, round_id: str) -> None:
+        """Take note that event time begins again, with whatever comes next."""
+        if self._round_id is None:
+            self._round_id = round_id
+        elif round_id and round_id != self._round_id:
+            self._next_round = round_id
+
+    def _begin_again(self, round_id: str) -> None:
+        """Forget all values: they are later than any that come now."""
+        self._round_id, self._next_round, self._begins = round_id, None, True
+        self._history = History(self._history.length)
+        self._plan = Plan(self.info, self._history)
+        for kept in (self.newest, self.newest_market, self._sums, self._changed, self._changed_market, self._changed_times, self._stamps, self._market_stamps, self._time_stamps):  # fmt: skip
+            kept.clear()
+        self.changes.update(("facilities", "market", "charts"))
+
+    def _arrived(self, kind: str, records: Sequence[Timed]) -> None:
+        if self._next_round is not None:
+            self._begin_again(self._next_round)
         now = self._clock()
         self.counts[kind, "taken"] += len(records)
         self.last_record_at = now
@@ -137,7 +159,7 @@ class Hub:
         # First, so that what is too old does not depend on how the records were split.
         newest = max((record.event_time for record in records), default=None)
         if newest is not None:
-            self._history.advance(_nem_time(newest))
+            self._history.advance(nem_time(newest))
 
     def _take(self, record: schema.FacilityRecord, moment: datetime) -> None:
         code = record.facility_id
@@ -150,13 +172,13 @@ class Hub:
         if revised:
             self._changed_times.add(moment)
             self.changes.update(("facilities", "charts"))
-        if _is_news(record, self.newest.get(code)):
-            self.newest[code] = _at(record, moment)
+        if is_news(record, self.newest.get(code)):
+            self.newest[code] = at(record, moment)
             self._changed.add(code)
             self.changes["facilities"] += 1
 
     def _take_market(self, record: schema.MarketRecord, moment: datetime) -> None:
-        key = _key(record)
+        key = key_of(record)
         try:
             self._history.know(key)
         except FullError:
@@ -165,8 +187,8 @@ class Hub:
         if self._history.put_market(record, moment, key):
             self._changed_times.add(moment)
             self.changes.update(("market", "charts"))
-        if _is_news(record, self.newest_market.get(key)):
-            self.newest_market[key] = _at(record, moment)
+        if is_news(record, self.newest_market.get(key)):
+            self.newest_market[key] = at(record, moment)
             self._changed_market.add(key)
             self.changes["market"] += 1
 
@@ -188,9 +210,12 @@ class Hub:
         """Give the frames that say what changed since the last tick; they share one new `seq`."""
         self._forget()
         times = sorted(self._changed_times, reverse=True)[:_INTERVALS_A_TICK]
-        if not (times or self._changed or self._changed_market or self._catalogue_changed):
+        changed = (times, self._changed, self._changed_market, self._catalogue_changed)
+        if not (any(changed) or self._begins):
             return []
         self.seq += 1
+        if self._begins:
+            self._begin_stamp, self._begins = self.seq, False
         self._sum(times)
         self._changed_times.difference_update(times)
         self._time_stamps.update(dict.fromkeys(times, self.seq))
@@ -204,6 +229,8 @@ class Hub:
 
     def since(self, seq: int) -> list[schema.ServerFrame]:
         """Give the frames that bring a reader who knows all up to a tick to the newest one, in one step."""
+        if self._begin_stamp > seq:
+            return [self.initial_data(), self.initial_market(), self.initial_charts()]
         frames: list[schema.ServerFrame] = []
         codes = [code for code, stamp in self._stamps.items() if stamp > seq]
         if self._catalogue_stamp > seq:
@@ -216,11 +243,7 @@ class Hub:
             frames.append(schema.MarketUpdate(seq=self.seq, values=values))
         times = sorted(moment for moment, stamp in self._time_stamps.items() if stamp > seq)
         if times:
-            frames.append(
-                schema.ChartsUpdate(
-                    seq=self.seq, times=tuple(times), scopes=self._scopes(times)
-                )
-            )
+            frames.append(self._charts(schema.ChartsUpdate, times))
         return frames
 
     def initial_data(self) -> schema.InitialData:
@@ -229,6 +252,7 @@ class Hub:
             seq=self.seq,
             source=self.source,
             simulated=self.simulated,
+            round_id=self._round_id or "",
             facilities=tuple(self.info[code] for code in sorted(self.info)),
             values=self._values(self.newest),
         )
@@ -243,9 +267,7 @@ class Hub:
         self._forget()
         self._sum(self._changed_times)
         times = sorted(self._sums)
-        return schema.InitialCharts(
-            seq=self.seq, times=tuple(times), scopes=self._scopes(times)
-        )
+        return self._charts(schema.InitialCharts, times)
 
     def status(self, clients: int = 0) -> schema.Status:
         """Give how the road behind the server is."""
@@ -285,7 +307,17 @@ class Hub:
         return since
 
     def _values(self, codes: Iterable[str]) -> schema.FacilityValues:
-        return _columns([self.newest[code] for code in sorted(codes)])
+        return columns([self.newest[code] for code in sorted(codes)])
+
+    def _charts[T: (schema.InitialCharts, schema.ChartsUpdate)](
+        self, frame: type[T], times: list[datetime]
+    ) -> T:
+        return frame(
+            seq=self.seq,
+            times=tuple(times),
+            scopes=self._scopes(times),
+            links=links(self._history, times),
+        )
 
     def _scopes(self, times: list[datetime]) -> tuple[schema.ScopeSeries, ...]:
         rows: list[Mapping[str, Totals]] = [self._sums[moment] for moment in times]
@@ -309,35 +341,3 @@ def _stale_after_s(speed: float | None) -> float:
     if not speed:
         return _STALE_LEAST_S
     return max(_STALE_LEAST_S, _STALE_INTERVALS * nem.INTERVAL.total_seconds() / speed)
-
-
-def _is_news(record: _Timed, known: _Timed | None) -> bool:
-    """Whether a record takes the place of the newest that is known; its age alone does not matter."""
-    return known is None or (record.event_time >= known.event_time and record != known)
-
-
-def _nem_time(moment: datetime) -> datetime:
-    """Give the moment in NEM time: who came first must not decide how a time is written."""
-    return moment.astimezone(nem.NEM_ZONE)
-
-
-def _at[T: _Timed](record: T, moment: datetime) -> T:
-    same = record.event_time.utcoffset() == moment.utcoffset()
-    return record if same else replace(record, event_time=moment)
-
-
-def _key(record: schema.MarketRecord) -> MarketKey:
-    return record.network_code, record.metric, record.network_region
-
-
-def _columns(records: list[schema.FacilityRecord]) -> schema.FacilityValues:
-    times = sorted({record.event_time for record in records})
-    index = {moment: i for i, moment in enumerate(times)}
-    return schema.FacilityValues(
-        times=tuple(times),
-        at=tuple(index[record.event_time] for record in records),
-        facility_id=tuple(record.facility_id for record in records),
-        power=tuple(record.power for record in records),
-        emissions=tuple(record.emissions for record in records),
-        by_fuel={r.facility_id: r.by_fuel for r in records if r.by_fuel},
-    )

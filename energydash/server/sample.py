@@ -108,6 +108,9 @@ def _give(hub: Hub, interval: int) -> None:
                 ("demand", "NSW1", 7412.6),
                 ("price", "NSW1", 81.5),
                 ("price", None, 74.9),
+                (nem.FLOW, "VIC1-NSW1", 411.3),
+                (nem.IMPORT_LIMIT, "VIC1-NSW1", -350.0),
+                (nem.EXPORT_LIMIT, "VIC1-NSW1", 924.0),
             )
         ]
     )

@@ -52,10 +52,12 @@ def _filtered(
             values = _market(frame.values, what)
             kept = replace(frame, values=values) if values else None
         case schema.InitialCharts():
-            kept = replace(frame, scopes=_scopes(frame.scopes, what))
+            kept = replace(
+                frame, scopes=_scopes(frame.scopes, what), links=_links(frame.links, what)
+            )
         case schema.ChartsUpdate():
-            scopes = _scopes(frame.scopes, what)
-            kept = replace(frame, scopes=scopes) if scopes else None
+            scopes, links = _scopes(frame.scopes, what), _links(frame.links, what)
+            kept = replace(frame, scopes=scopes, links=links) if scopes or links else None
     return kept
 
 
@@ -110,3 +112,11 @@ def _scopes(
             for s in kept
         ]
     return tuple(kept)
+
+
+def _links(
+    links: tuple[schema.LinkSeries, ...], what: schema.Filter
+) -> tuple[schema.LinkSeries, ...]:
+    if not what.regions:
+        return links
+    return tuple(link for link in links if not what.regions.isdisjoint(link.ends))

@@ -112,5 +112,5 @@ def _rows(frame: schema.ServerFrame) -> int:
         case schema.InitialMarketData() | schema.MarketUpdate():
             return len(frame.values)
         case schema.InitialCharts() | schema.ChartsUpdate():
-            return len(frame.times) * len(frame.scopes)
+            return len(frame.times) * (len(frame.scopes) + len(frame.links))
     return 0

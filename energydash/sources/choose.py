@@ -1,18 +1,26 @@
 """Settings to a source."""
 
+import logging
 import threading
+from collections.abc import Callable
 from contextlib import suppress
+from datetime import datetime
 
+from energydash import nem
 from energydash.config import FetchSettings, Secret, SourceName
 from energydash.errors import ConfigError
 from energydash.sources.nemweb.keeping import NoShelf, Shelf
 from energydash.sources.protocol import Source
+
+logger = logging.getLogger(__name__)
 
 REACHED_WITHIN_S = 3.0
 """How long AEMO's server has to answer before `auto` takes the simulated grid."""
 
 # A proxy or a captive page answers for everybody: only a server that has this is the one.
 _SIGN = "/Reports/Current/Dispatch_SCADA/"
+
+_REAL: tuple[SourceName, ...] = ("openelectricity", "nemweb")
 
 
 def settled(source: SourceName, api_key: Secret | None, nemweb_url: str) -> SourceName:
@@ -33,6 +41,37 @@ def settled(source: SourceName, api_key: Secret | None, nemweb_url: str) -> Sour
     if api_key:
         return "openelectricity"
     return "nemweb" if is_reachable(nemweb_url) else "demo"
+
+
+def settled_live(
+    source: SourceName,
+    api_key: Secret | None,
+    nemweb_url: str,
+    base_url: str,
+    *,
+    now: Callable[[], datetime] = nem.now,
+    within_s: float = REACHED_WITHIN_S,
+) -> SourceName:
+    """Give the source that `auto` stands for where the grid is to be followed: of those that answer in time, the freshest.
+
+    As a whole, and until the next start: two sources in one folder would disagree about what a station is, and which values
+    are revised. Of two that are as fresh, it is the API; where nobody answers, it is the simulated grid.
+
+    Raises:
+        ConfigError: the API is asked for without a key.
+    """
+    if source != "auto" or not api_key:
+        return settled(source, api_key, nemweb_url)
+    from energydash.sources.fresher import newest_of_both  # noqa: PLC0415 (httpx)
+
+    found = newest_of_both(api_key, base_url, nemweb_url, now(), within_s)
+    told = ", ".join(f"{name} has {label:%Y-%m-%d %H:%M}" for name, label in found.items())
+    chosen: SourceName = "demo"
+    for name in _REAL:
+        if name in found and (chosen == "demo" or found[name] > found[chosen]):
+            chosen = name
+    logger.info("%s: following %s", told or "no source of the real grid answers", chosen)
+    return chosen
 
 
 def is_reachable(nemweb_url: str, within_s: float = REACHED_WITHIN_S) -> bool:

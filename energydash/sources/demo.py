@@ -11,7 +11,7 @@ import numpy as np
 
 from energydash import nem
 from energydash.errors import ConfigError
-from energydash.sources.demo_dispatch import REGIONS, Day, simulate
+from energydash.sources.demo_dispatch import LINKS, REGIONS, Day, simulate
 from energydash.sources.demo_stations import Station, Unit, stations
 from energydash.sources.demo_weather import PER_DAY, Floats
 from energydash.sources.protocol import Window
@@ -81,7 +81,7 @@ class DemoSource:
     async def market_data(
         self, network: str, window: Window, interval: str, *, by_region: bool
     ) -> bytes | None:
-        """Give price ($/MWh) and demand (MW) of the network, or of each of its regions.
+        """Give price ($/MWh) and demand (MW) of the network, or of each of its regions and with them the interconnectors' flows.
 
         Raises:
             ConfigError: the network or the interval is not simulated.
@@ -124,9 +124,9 @@ class DemoSource:
         return dict.fromkeys(_HALVES, total)
 
     def _series(
-        self, kind: Literal["units", "price", "demand"], key: str, window: Span
+        self, kind: Literal["units", "price", "demand", "flow"], key: str, window: Span
     ) -> Floats:
-        """Give the series of a unit's or a region's code over the window, from the days it touches."""
+        """Give the series of a unit's, a region's or an interconnector's code over the window, from the days it touches."""
         first, last = _number(window.start), _number(window.end)
         if first >= last:
             return np.zeros(0)
@@ -141,22 +141,31 @@ class DemoSource:
             return None
         price = {r: self._series("price", r, window) for r in REGIONS}
         demand = {r: self._series("demand", r, window) for r in REGIONS}
-        if not by_region:
+        found = [("price", "$/MWh", price), ("demand", "MW", demand)]
+        if by_region:
+            found += self._flows(window, len(labels))
+        else:
             # The API's own network price is the plain mean of its regions.
-            price = {"total": np.round(np.mean(list(price.values()), axis=0), 3)}
-            demand = {"total": np.round(np.sum(list(demand.values()), axis=0), 4)}
-        metrics = []
-        for metric, unit, values in (("price", "$/MWh", price), ("demand", "MW", demand)):
-            results: list[Json] = [
-                {
-                    "name": f"{metric}_{region}",
-                    "columns": {"region": region} if by_region else {},
-                    "data": list(zip(labels, values[region].tolist(), strict=True)),
-                }
-                for region in sorted(values)
-            ]
-            metrics.append((metric, unit, results))
-        return _answer(window, metrics)
+            mean = np.round(np.mean(list(price.values()), axis=0), 3)
+            total = np.round(np.sum(list(demand.values()), axis=0), 4)
+            found = [("price", "$/MWh", {"total": mean}), ("demand", "MW", {"total": total})]
+        return _answer(
+            window,
+            [
+                (metric, unit, _results(metric, labels, values, by_region=by_region))
+                for metric, unit, values in found
+            ],
+        )
+
+    def _flows(self, window: Span, length: int) -> list[tuple[str, str, dict[str, Floats]]]:
+        flow = {name: self._series("flow", name, window) for name in LINKS}
+        most = {name: np.full(length, limit) for name, limit in LINKS.items()}
+        least = {name: -limits for name, limits in most.items()}
+        return [
+            (nem.FLOW, "MW", flow),
+            (nem.IMPORT_LIMIT, "MW", least),
+            (nem.EXPORT_LIMIT, "MW", most),
+        ]
 
 
 def _check(network: str, interval: str = "5m") -> None:
@@ -233,6 +242,19 @@ def _series(metric: str, unit_code: str, points: Points) -> Json:
         "columns": {"unit_code": unit_code},
         "data": points,
     }
+
+
+def _results(
+    metric: str, labels: list[str], values: dict[str, Floats], *, by_region: bool
+) -> list[Json]:
+    return [
+        {
+            "name": f"{metric}_{name}",
+            "columns": {"region": name} if by_region else {},
+            "data": list(zip(labels, series.tolist(), strict=True)),
+        }
+        for name, series in sorted(values.items())
+    ]
 
 
 def _answer(window: Span, metrics: Sequence[tuple[str, str, list[Json]]]) -> bytes:

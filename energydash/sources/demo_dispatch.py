@@ -8,14 +8,17 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from energydash import nem
 from energydash.sources import demo_weather as weather
 from energydash.sources.demo_stations import Station, Unit
 from energydash.sources.demo_weather import PER_DAY, PER_HOUR, Floats, Ints
 
 REGIONS = ("QLD1", "NSW1", "VIC1", "SA1", "TAS1")
 _PLACES = {"QLD1": (-27.5, 152.9), "NSW1": (-33.6, 151.0), "VIC1": (-37.8, 145.0), "SA1": (-34.9, 138.6), "TAS1": (-42.0, 147.0)}  # fmt: skip
-# (from, to, MW): the order of the real links' limits.
-_LINKS = (("QLD1", "NSW1", 1150.0), ("NSW1", "VIC1", 1300.0), ("VIC1", "SA1", 750.0), ("VIC1", "TAS1", 470.0))  # fmt: skip
+LINKS = {"N-Q-MNSP1": 150.0, "NSW1-QLD1": 1000.0, "T-V-MNSP1": 470.0, "V-S-MNSP1": 150.0, "V-SA": 600.0, "VIC1-NSW1": 1300.0}  # fmt: skip
+"""The interconnectors under AEMO's names, and the MW that each carries at most, either way: the order of the real limits."""
+
+_ENDS = {name: ends for name in LINKS if (ends := nem.interconnector_ends(name))}
 _FLOW_SPREAD = 22.0  # $/MWh of difference that fill a link
 
 # $/MWh at which a technology begins to offer, and over which it reaches all of its capacity.
@@ -47,11 +50,15 @@ _SPIKE_SHARE = 0.1
 
 
 class Day(msgspec.Struct, frozen=True, kw_only=True):
-    """A day's result: MW by unit code (net: a battery is signed, pumps negative), and by region."""
+    """A day's result: MW by unit code (net: a battery is signed, pumps negative), and by region.
+
+    `flow` is MW by interconnector, positive from the first region of its name to the second.
+    """
 
     units: dict[str, Floats]
     price: dict[str, Floats]
     demand: dict[str, Floats]
+    flow: dict[str, Floats]
 
 
 class _Fleet(msgspec.Struct, frozen=True):
@@ -90,11 +97,13 @@ def simulate(seed: int, stations: tuple[Station, ...], day: int) -> Day:
         for code, row in zip(fleet.codes, np.round(fleet.output(price[r]), 4), strict=True)
     }
     supply = {r: sum((units[c] for c in inside[r].codes), np.zeros(PER_DAY)) for r in REGIONS}
-    imports = _balanced_imports(price)
+    flow = {name: np.round(_flow(name, price), 4) for name in LINKS}
+    imports = {r: _net_import(r, flow) for r in REGIONS}
     return Day(
         units=units,
         price={r: _shown(seed, r, price[r], times[inner]) for r in REGIONS},
         demand={r: np.round(supply[r] + imports[r], 4) for r in REGIONS},
+        flow=flow,
     )
 
 
@@ -189,20 +198,19 @@ def _solve(fleets: dict[str, _Fleet], demand: dict[str, Floats]) -> dict[str, Fl
 
 def _imports(region: str, price: dict[str, Floats]) -> Floats:
     """Give net import, MW, as prices drive it."""
-    net = np.zeros(price[region].shape)
-    for start, end, limit in _LINKS:
-        if region in {start, end}:
-            flow = limit * np.clip((price[end] - price[start]) / _FLOW_SPREAD, -1.0, 1.0)
-            net += flow if region == end else -flow
-    return net
+    return _net_import(region, {n: _flow(n, price) for n in LINKS if region in _ENDS[n]})
 
 
-def _balanced_imports(price: dict[str, Floats]) -> dict[str, Floats]:
-    """Give every region's net import; over all of them it is nothing."""
-    rounded = {r: np.round(_imports(r, price), 4) for r in REGIONS}
-    first, *rest = REGIONS
-    rounded[first] = -sum((rounded[r] for r in rest), np.zeros(price[first].shape))
-    return rounded
+def _flow(name: str, price: dict[str, Floats]) -> Floats:
+    """Give an interconnector's MW: towards the dearer of its two regions, up to its limit."""
+    start, end = _ENDS[name]
+    return LINKS[name] * np.clip((price[end] - price[start]) / _FLOW_SPREAD, -1.0, 1.0)
+
+
+def _net_import(region: str, flow: dict[str, Floats]) -> Floats:
+    """Give what flows into a region less what flows out of it, MW; over all regions it is nothing."""
+    signed = [mw if region == _ENDS[n][1] else -mw for n, mw in flow.items() if region in _ENDS[n]]  # fmt: skip
+    return np.asarray(sum(signed))
 
 
 def _slow_coal(fleet: _Fleet, price: Floats) -> Floats:

@@ -10,7 +10,7 @@ import logging
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from typing import Any, override
 
@@ -207,6 +207,10 @@ class Client(aiomqtt.Client):
                 task.cancel()
             await asyncio.gather(working, watching, return_exceptions=True)
 
+    def hurry(self, within_s: float) -> None:
+        """Let the thread that connects take no longer: to cancel the wait for it does not end it."""
+        self._client.connect_timeout = min(self._client.connect_timeout, within_s)
+
     def release(self) -> None:
         """Give the socket back: aiomqtt leaves it and its timer behind when the broker answers nothing in time."""
         self._client._sock_close()  # noqa: SLF001
@@ -243,16 +247,18 @@ class Client(aiomqtt.Client):
     def _on_publish(
         self, client: Any, userdata: Any, mid: int, reason_code: ReasonCode, properties: Any
     ) -> None:
-        message = self._under_way.pop(mid, None)
+        message = self._under_way.get(mid)
         if message is None:
             super()._on_publish(client, userdata, mid, reason_code, properties)
             return
         self._answers += 1
         if reason_code.value >= _REFUSED:
+            # It did not arrive, and keeps its place among those that have no answer yet.
             self._refusal = self._refusal or (message, reason_code)
-            self._under_way[mid] = message  # it did not arrive
             self._moved.set()
-        elif len(self._under_way) <= self._wanted:
+            return
+        del self._under_way[mid]
+        if len(self._under_way) <= self._wanted:
             self._moved.set()
 
     @override
@@ -290,17 +296,26 @@ def tls_context(broker: Broker) -> ssl.SSLContext | None:
 
 
 @asynccontextmanager
-async def connected(broker: Broker, role: str, **more: Any) -> AsyncIterator[Client]:
+async def connected(
+    broker: Broker, role: str, within_s: float | None = None, **more: Any
+) -> AsyncIterator[Client]:
     """Hold a connection as `client_id` or `energydash-<role>`; TLS verifies the broker's certificate.
 
     Raises:
-        MqttError: there is no connection, or it was lost.
+        MqttError: there is no connection (within `within_s`, where that is given), or it was lost.
         BrokerError: the host's name cannot be one.
     """
     tls = more.pop("tls", None) or tls_context(broker)
     client = Client(broker, broker.client_id or f"energydash-{role}", tls=tls, **more)
+    if within_s is not None:
+        client.hurry(within_s)
     try:
-        async with client:
+        async with AsyncExitStack() as stack:
+            try:
+                async with asyncio.timeout(within_s):
+                    await stack.enter_async_context(client)
+            except TimeoutError:
+                raise aiomqtt.MqttError("no answer in time") from None
             yield client
     except UnicodeError as exc:
         raise BrokerError(

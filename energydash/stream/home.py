@@ -5,7 +5,7 @@ Format: https://www.home-assistant.io/integrations/mqtt/#mqtt-discovery (device 
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +13,7 @@ import msgspec
 
 from energydash import __version__, nem, schema
 from energydash.config import HomeSettings, PublishSettings
+from energydash.errors import ConfigError
 from energydash.stream.replay import Interval
 
 # (id, name, unit, device class, decimals); Home Assistant knows no class for a price or for an intensity.
@@ -62,9 +63,27 @@ class Home:
         """Give it where the settings want it."""
         return None if settings.home is None else cls(settings.home)
 
+    def check(self, published: Collection[str]) -> None:
+        """See that each chosen station is one of those that are published.
+
+        Raises:
+            ConfigError: one of them is not.
+        """
+        for code in self._settings.facilities:
+            if code not in published:
+                raise ConfigError(
+                    f"--home-assistant-facility {code}: no station that is published has this code: take it from facilities.csv, or leave it out"
+                )
+
     def catalogue(self, catalogue: schema.Catalogue) -> None:
         """Take what the codes stand for."""
         self._info = {each.code: each for each in catalogue.facilities}
+
+    def start_over(self) -> None:
+        """Forget the values: event time begins again."""
+        self._moment = None
+        self._stations.clear()
+        self._market.clear()
 
     def take(self, interval: Interval) -> None:
         """Keep what belongs to the newest interval, and the market's newest values."""

@@ -12,7 +12,7 @@ import aiomqtt
 from aiomqtt.exceptions import MqttConnectError
 
 from energydash.address import Broker
-from energydash.errors import BrokerError
+from energydash.errors import BrokerError, EnergydashError
 from energydash.stream.client import Client, connected, tls_context
 
 logger = logging.getLogger(__name__)
@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 _FIRST_PAUSE_S = 0.25
 _LONGEST_PAUSE_S = 10.0
 _STEADY_AFTER_S = 5.0
+_LAST_TRY_S = 0.05
 # "Bad user name or password" and "not authorised", in MQTT 3.1.1 and 5, and certificates either side does not take.
 _REFUSALS = frozenset({4, 5, 134, 135})
 _TLS_REFUSALS = (
@@ -68,13 +69,16 @@ class Link:
         Raises:
             BrokerError: the broker refuses us at the start, or none has answered within `patience_s` of it (None: wait for ever).
         """
-        started = time.monotonic()
+        deadline = None if patience_s is None else time.monotonic() + patience_s
         while True:
             began = time.monotonic()
             results: list[T] = []
             try:
                 async with connected(
-                    self._addresses[self._node], self._role, **self._more
+                    self._addresses[self._node],
+                    self._role,
+                    self._left_s(deadline),
+                    **self._more,
                 ) as client:
                     self._came()
                     results.append(await client.while_connected(work(client)))
@@ -83,10 +87,17 @@ class Link:
                 if not results:
                     self._went(exc, quiet=patience_s is not None)
                     lost()
-                    self._give_up_if_hopeless(exc, time.monotonic() - started, patience_s)
+                    self._give_up_if_hopeless(exc, self._left_s(deadline))
             if results:
                 return results[0]
-            await self._pause(steady=time.monotonic() - began > _STEADY_AFTER_S)
+            steady = time.monotonic() - began > _STEADY_AFTER_S
+            await self._pause(self._left_s(deadline), steady=steady)
+
+    def _left_s(self, deadline: float | None) -> float | None:
+        """Give how much patience is left; None for no end of it, as after the first connection."""
+        if deadline is None or self.sessions:
+            return None
+        return max(deadline - time.monotonic(), 0.0)
 
     def _came(self) -> None:
         self.sessions += 1
@@ -105,22 +116,21 @@ class Link:
             logger.debug("still no connection to %s: %s", self.url, reason)
         self._up = False
 
-    async def _pause(self, *, steady: bool) -> None:
+    async def _pause(self, left_s: float | None, *, steady: bool) -> None:
         self._failures = 1 if steady else self._failures + 1
         self._node = (self._node + 1) % len(self._addresses)
         rounds = (self._failures - 1) // len(self._addresses)
-        await asyncio.sleep(pause_s(rounds))
+        pause = pause_s(rounds)
+        await asyncio.sleep(pause if left_s is None else min(pause, left_s / 2))
 
-    def _give_up_if_hopeless(
-        self, error: aiomqtt.MqttError, waited_s: float, patience_s: float | None
-    ) -> None:
+    def _give_up_if_hopeless(self, error: aiomqtt.MqttError, left_s: float | None) -> None:
         if self.sessions:
             return
         if is_refusal(error):
             raise BrokerError(
                 f"the broker at {self.url} and we do not accept each other ({error}): check user, password and certificate"
             ) from error
-        if patience_s is not None and waited_s > patience_s:
+        if left_s is not None and left_s < _LAST_TRY_S:
             raise BrokerError(
                 f"no MQTT broker answers at {self.url} ({error}): start one, or use `energydash up`"
             ) from error
@@ -128,6 +138,17 @@ class Link:
 
 def _why(error: BaseException) -> str:
     return str(error.__cause__ or error)
+
+
+async def refusal(node: Broker, within_s: float) -> str:
+    """Give why a broker does not let us in, empty if it does; it is asked once, as every `Link` asks."""
+    try:
+        async with asyncio.timeout(within_s), connected(node, f"trial-{secrets.token_hex(4)}"):
+            return ""
+    except TimeoutError:
+        return f"no answer within {within_s:.0f} s"
+    except (aiomqtt.MqttError, EnergydashError) as exc:
+        return str(exc)
 
 
 def is_refusal(error: aiomqtt.MqttError) -> bool:

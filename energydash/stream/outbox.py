@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections import deque
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from itertools import islice
 
@@ -10,6 +11,8 @@ from energydash import schema
 from energydash.schema import FacilityRecord, MarketRecord
 from energydash.stream.client import Client, Mark, Outgoing
 from energydash.stream.replay import Interval, market_key
+
+_LOOK_UP_S = 0.25
 
 
 def key_of(record: FacilityRecord | MarketRecord) -> str:
@@ -36,6 +39,10 @@ class Outbox:
         self._mark = mark
         self.records = 0
 
+    def start_over(self) -> None:
+        """Let the place begin again with the tables."""
+        self._mark = None
+
     def add(self, interval: Interval, moment: datetime) -> int:
         """Take an interval whose place in the tables is `moment`; give the number of its records."""
         front = self._mark
@@ -61,8 +68,8 @@ class Outbox:
         if _advances(front, mark):
             self._mark = mark
 
-    async def send(self, client: Client) -> None:
-        """Hand on what waits.
+    async def send(self, client: Client, meanwhile: Callable[[], Awaitable[None]]) -> None:
+        """Hand on what waits, and do `meanwhile` now and then between messages that are `delay_s` apart.
 
         Raises:
             MqttError: the connection was lost; what has no answer is sent again by the next `send`, first.
@@ -71,14 +78,16 @@ class Outbox:
         self._client = client
         while self._waiting:
             if self._delay_s:
-                await self._keep_distance()
+                await self._keep_distance(meanwhile)
             await client.room()
             client.put(self._waiting[0])
             self._waiting.popleft()
 
-    async def _keep_distance(self) -> None:
-        wait_s = self._sent_at + self._delay_s - time.monotonic()
-        await asyncio.sleep(max(wait_s, 0.0))
+    async def _keep_distance(self, meanwhile: Callable[[], Awaitable[None]]) -> None:
+        due = self._sent_at + self._delay_s
+        while (wait_s := due - time.monotonic()) > 0:
+            await asyncio.sleep(min(wait_s, _LOOK_UP_S))
+            await meanwhile()
         self._sent_at = time.monotonic()
 
     def take_back(self) -> None:

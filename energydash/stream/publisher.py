@@ -11,7 +11,7 @@ import msgspec
 
 from energydash import nem
 from energydash.config import PublishSettings
-from energydash.errors import FileError
+from energydash.errors import ConfigError, FileError
 from energydash.process import paused_by_signal
 from energydash.progress import Progress
 from energydash.stream.client import Client, Mark
@@ -33,6 +33,7 @@ CONNECT_TIMEOUT_S = 5.0
 
 _IDLE_S = 0.5
 _SETTLE_S = 1.0
+_BETWEEN_ROUNDS_S = 0.25
 
 
 class PublishSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,9 +87,11 @@ class _Publisher:
         # Up to here an earlier run came.
         self._mark: Mark | None = self._position.load() if self._position else None
         self._outbox = Outbox(topics, settings.delay_s, self._mark)
-        self._retained = Retained(settings, Home.of(settings))
+        self._home = Home.of(settings)
+        self._retained = Retained(settings, self._home)
         self._ledger = Ledger() if settings.follow else None
         self._selection = Selection()
+        self._is_renewed = False
         self._shift: timedelta | None = None
         self._intervals = 0
         self._first: datetime | None = None
@@ -103,7 +106,9 @@ class _Publisher:
     async def run(self, connect_timeout_s: float) -> PublishSummary:
         started = time.monotonic()
         # What is malformed is said before any broker is asked.
-        await self._read_catalogue()
+        published = await self._read_catalogue()
+        if self._home is not None:
+            self._home.check(published)
         self._tail.open(self._selection)
         await self._tail.peek()
         begun = time.monotonic()
@@ -120,7 +125,8 @@ class _Publisher:
             sending_s=round(time.monotonic() - begun, 3),
         )
 
-    async def _read_catalogue(self) -> None:
+    async def _read_catalogue(self) -> frozenset[str]:
+        """Read what there is and what of it was chosen; give the codes of the stations that are published."""
         settings = self._settings
         catalogue = await self._tail.catalogue(settings.speed)
         self._selection = selection_of(
@@ -133,6 +139,7 @@ class _Publisher:
         )
         chosen = tuple(each for each in catalogue.facilities if self._selection.has(each.code))
         self._retained.catalogue(msgspec.structs.replace(catalogue, facilities=chosen))
+        return frozenset(each.code for each in chosen)
 
     async def _work(self, client: Client) -> None:
         """Use one connection to the end, and leave it as one should, also when told to stop."""
@@ -149,7 +156,7 @@ class _Publisher:
 
     async def _stream(self, client: Client) -> None:
         await self._retained.announce(client)
-        await self._outbox.send(client)
+        await self._outbox.send(client, self._keep_position)
         while True:
             before = self._intervals
             while (interval := await self._next()) is not None:
@@ -159,7 +166,7 @@ class _Publisher:
             if self._settings.loop:
                 # Tables without a single interval must not become a busy loop.
                 await asyncio.sleep(0 if self._intervals != before else _IDLE_S)
-                self._start_over()
+                await self._start_over(client)
             elif self._settings.follow:
                 await self._await_more(client)
             else:
@@ -167,12 +174,23 @@ class _Publisher:
 
     async def _next(self) -> Interval | None:
         """Give what is to be sent next; None at the end of the tables."""
-        while (interval := await self._tail.peek()) is not None:
+        while (interval := await self._peek()) is not None:
             news = self._news(interval)
             if news is not None:
                 return news
             self._tail.drop()
         return None
+
+    async def _peek(self) -> Interval | None:
+        """Give what the tables have next; where renewed ones are broken on the way, that is their end for now."""
+        try:
+            return await self._tail.peek()
+        except FileError as exc:
+            if not self._is_renewed:
+                raise
+            logger.warning("the renewed tables cannot be read to their end: %s", exc)
+            self._tail.drop()
+            return None
 
     def _news(self, interval: Interval) -> Interval | None:
         """Give what an earlier run, or an earlier reading of the tables, has not sent."""
@@ -190,10 +208,15 @@ class _Publisher:
         self._ledger.sent(interval)
         return rest
 
-    def _start_over(self) -> None:
+    async def _start_over(self, client: Client) -> None:
         """Begin the next round of a loop."""
         if self._settings.rebase is None:
-            self._retained.start_over()
+            # MQTT keeps no order between topics: what is under way of either round must not meet the word between them.
+            await asyncio.sleep(_BETWEEN_ROUNDS_S)
+            await self._retained.start_over(client)
+            await client.settled()
+            await asyncio.sleep(_BETWEEN_ROUNDS_S)
+        self._outbox.start_over()
         self._shift = None
         self.pace.start_over()
         self._tail.open(self._selection)
@@ -208,10 +231,11 @@ class _Publisher:
                     self._selection, self._ledger.facilities_after, self._ledger.market_after
                 )
                 await self._tail.peek()
-            except FileError as exc:
+            except (FileError, ConfigError) as exc:
                 logger.warning("the renewed tables cannot be read: %s", exc)
                 self._tail.drop()
                 continue
+            self._is_renewed = True
             await self._retained.announce(client)
             return
 
@@ -229,7 +253,7 @@ class _Publisher:
         self._intervals += 1
         self._first = self._first or moved.moment
         self._last = max(self._last or moved.moment, moved.moment)
-        await self._outbox.send(client)
+        await self._outbox.send(client, self._keep_position)
         await self._retained.refresh_if_time(client)
         await self._keep_position()
         self._show(moved.moment)

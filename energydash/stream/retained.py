@@ -1,5 +1,6 @@
 """What the broker keeps for whoever comes later: who is online, what the codes stand for, the newest of everything."""
 
+import secrets
 import time
 from collections.abc import Iterator
 
@@ -34,14 +35,15 @@ class Retained:
     def __init__(self, settings: PublishSettings, home: Home | None = None) -> None:
         self._settings = settings
         self._home = home
-        self._catalogue = b""
+        self._catalogue: schema.Catalogue | None = None
+        self._round_id = ""
         self._newest = Newest()
         self._at = 0.0
         self._due = False
 
     def catalogue(self, catalogue: schema.Catalogue) -> None:
         """Take what the codes stand for."""
-        self._catalogue = schema.encode(catalogue)
+        self._catalogue = catalogue
         if self._home is not None:
             self._home.catalogue(catalogue)
 
@@ -52,15 +54,18 @@ class Retained:
             self._home.take(interval)
         self._due = True
 
-    def start_over(self) -> None:
-        """Forget what is newest: event time begins again."""
+    async def start_over(self, client: Client) -> None:
+        """Forget what is newest, and say that event time begins again."""
         self._newest = Newest()
+        if self._home is not None:
+            self._home.start_over()
+        self._round_id = secrets.token_hex(4)
+        await self._put_catalogue(client)
 
     async def announce(self, client: Client) -> None:
         """Say all, which repeats what a broker without a memory has lost."""
         await self._put(client, status_topic(self._settings), ONLINE)
-        facility_topic = self._settings.facility_topic
-        await self._put(client, topic_beside(facility_topic, "catalogue"), self._catalogue)
+        await self._put_catalogue(client)
         if self._home is not None:
             for topic, body in self._home.announcements(status_topic(self._settings)):
                 await self._put(client, topic, body)
@@ -96,6 +101,12 @@ class Retained:
                 yield topic_beside(topic, "latest"), schema.encode(latest)
         if self._home is not None:
             yield from self._home.states()
+
+    async def _put_catalogue(self, client: Client) -> None:
+        if self._catalogue is not None:
+            said = msgspec.structs.replace(self._catalogue, round_id=self._round_id)
+            topic = topic_beside(self._settings.facility_topic, "catalogue")
+            await self._put(client, topic, schema.encode(said))
 
     async def _put(self, client: Client, topic: str, body: bytes) -> None:
         await client.room()

@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from itertools import groupby
 from typing import Protocol, cast
@@ -13,6 +13,7 @@ from energydash import schema
 from energydash.config import Broker, topic_beside
 from energydash.errors import BrokerError
 from energydash.stream.client import Client
+from energydash.stream.horizon import Horizon
 from energydash.stream.link import Link
 
 _GATHER_S = 0.01
@@ -50,7 +51,8 @@ class Sink(Protocol):
         ...
 
 
-_Taken = schema.Catalogue | schema.FacilityRecord | schema.MarketRecord
+_Record = schema.FacilityRecord | schema.MarketRecord
+_Taken = schema.Catalogue | _Record
 
 
 class _Rejected(Exception):  # noqa: N818 (it never leaves this module)
@@ -99,8 +101,11 @@ class Reader:
     Each message is read as it comes, one for each turn of the loop: a flood waits in the network, and nobody else for it.
     """
 
-    def __init__(self, facility_topic: str, market_topic: str, sink: Sink) -> None:
+    def __init__(
+        self, facility_topic: str, market_topic: str, sink: Sink, horizon: Horizon | None = None
+    ) -> None:
         self._sink = sink
+        self._horizon = horizon or Horizon()
         self._taken: list[_Taken] = []
         self._some = asyncio.Event()
         self._known: frozenset[str] = frozenset()
@@ -164,11 +169,11 @@ class Reader:
 
     def _facility(self, payload: bytes) -> None:
         _check_size(payload, _MAX_RECORD_BYTES)
-        self._taken.append(self._station(schema.decode_facility_record(payload)))
+        self._admit("facility", [self._station(schema.decode_facility_record(payload))])
 
     def _market_record(self, payload: bytes) -> None:
         _check_size(payload, _MAX_RECORD_BYTES)
-        self._taken.append(_checked_market(schema.decode_market_record(payload)))
+        self._admit("market", [_checked_market(schema.decode_market_record(payload))])
 
     def _facility_latest(self, payload: bytes) -> None:
         _check_size(payload, _MAX_RETAINED_BYTES)
@@ -187,15 +192,24 @@ class Reader:
             raise _Rejected("unknown_facility")
         return record
 
-    def _keep_sound[T: _Taken](
+    def _keep_sound[T: _Record](
         self, kind: str, records: Iterable[T], check: Callable[[T], T]
     ) -> None:
         """Keep what is right of many: one wrong record must not cost the whole grid."""
+        sound = []
         for record in records:
             try:
-                self._taken.append(check(record))
+                sound.append(check(record))
             except _Rejected as exc:
                 self._sink.rejected(kind, str(exc))
+        self._admit(kind, sound)
+
+    def _admit(self, kind: str, records: Sequence[_Record]) -> None:
+        """Keep what can be of its time; what others bear out later was counted all the same."""
+        passed, absurd = self._horizon.admit(records)
+        self._taken.extend(passed)
+        for _ in range(absurd):
+            self._sink.rejected(kind, "absurd_time")
 
 
 def _check_size(payload: bytes, limit: int) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from energydash import config, nem, schema
+from energydash.address import reached
 from energydash.config import UpSettings
 from energydash.errors import ConfigError
 from energydash.supervise.ports import (
@@ -122,7 +123,7 @@ def plan(settings: UpSettings) -> Plan:
     )  # fmt: skip
     ports = config.ports_of(settings.port, settings.server_port, settings.port_base)
     embedded = settings.broker == _EMBEDDED
-    broker = config.parse_broker(settings.broker) if not embedded else config.Broker(port=ports.mqtt or _mqtt_port())  # fmt: skip
+    broker = config.Broker(port=ports.mqtt or _mqtt_port()) if embedded else reached(config.parse_broker(settings.broker), settings.access)  # fmt: skip
     page = [Wanted(ports.page, "--port", settings.host)] if settings.ui else []
     mqtt = [Wanted(ports.mqtt, "--port-base")] if embedded and ports.mqtt else []
     require_free([*page, Wanted(ports.server, "--server-port"), *mqtt])
@@ -202,7 +203,7 @@ def fetch_arguments(plan: Plan) -> list[str]:
     return _command(
         "fetch", plan, "--data-dir", str(plan.folder), "--source", plan.source,
         "--start", (now - HISTORY).isoformat(), "--end", end.isoformat(),
-        "--seed", str(plan.settings.seed), "--nemweb-url", plan.settings.nemweb_url,
+        "--seed", str(plan.settings.seed), *_addresses(plan),
     )  # fmt: skip
 
 
@@ -211,8 +212,12 @@ def follow_arguments(plan: Plan) -> list[str]:
     return _command(
         "fetch", plan, "--data-dir", str(plan.folder), "--source", plan.source, "--follow",
         "--days", str(HISTORY / timedelta(days=1)), "--keep-days", str(plan.settings.keep_days),
-        "--nemweb-url", plan.settings.nemweb_url,
+        *_addresses(plan),
     )  # fmt: skip
+
+
+def _addresses(plan: Plan) -> tuple[str, ...]:
+    return "--base-url", plan.settings.base_url, "--nemweb-url", plan.settings.nemweb_url
 
 
 def convert_arguments(plan: Plan) -> list[str]:
@@ -230,7 +235,7 @@ def publish_arguments(plan: Plan) -> list[str]:
         "publish", plan, "--data-dir", str(plan.folder),
         "--facility-csv", str(_table(tables, _STATIONS) or tables / f"{_STATIONS}.csv"),
         "--market-csv", str(_table(tables, _MARKET) or tables / f"{_MARKET}.csv"),
-        "--speed", str(plan.clock.speed), "--follow", *opens,
+        "--speed", str(plan.clock.speed), "--follow", *opens, *_access(plan.broker),
     )  # fmt: skip
 
 
@@ -238,7 +243,14 @@ def serve_arguments(plan: Plan) -> list[str]:
     """Give how the server is started."""
     return _command(
         "serve", plan, "--host", LOOPBACK, "--port", str(plan.server_port), "--history", str(plan.tables),
+        *_access(plan.broker),
     )  # fmt: skip
+
+
+def _access(broker: config.Broker) -> list[str]:
+    files = {"--ca-file": broker.ca_file, "--cert-file": broker.cert_file, "--key-file": broker.key_file}  # fmt: skip
+    given = [(flag, str(path)) for flag, path in files.items() if path is not None]
+    return ["--mqtt-version", broker.version, *(word for pair in given for word in pair)]
 
 
 def ui_arguments(plan: Plan) -> list[str]:

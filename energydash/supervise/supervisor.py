@@ -93,7 +93,8 @@ class Supervisor:
             self.feed.follow.start_anew()
 
     async def _broker_answers(self) -> bool:
-        return await _listens(self.plan.broker.host, self.plan.broker.port)
+        nodes = self.plan.broker.all
+        return any(await asyncio.gather(*(_listens(node.host, node.port) for node in nodes)))
 
     async def _page_answers(self) -> bool:
         return await _listens(reachable(self.plan.settings.host), self.plan.port)

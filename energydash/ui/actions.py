@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from energydash import nem
-from energydash.ui.address import METRIC_IDS, TABS, Look, megawatts
+from energydash.ui.address import METRIC_IDS, SHADE_IDS, TABS, Look, megawatts
 from energydash.ui.hues import COLOURS
 from energydash.ui.selection import Selection
 
@@ -74,6 +74,10 @@ def _metric(look: Look, action: Mapping[str, Any]) -> Look:
     return msgspec.structs.replace(look, metric=_known(action["metric"], METRIC_IDS))
 
 
+def _shade(look: Look, action: Mapping[str, Any]) -> Look:
+    return msgspec.structs.replace(look, shade=_known(action["shade"], SHADE_IDS))
+
+
 def _open(look: Look, action: Mapping[str, Any]) -> Look:
     return msgspec.structs.replace(look, facility=str(action["code"])[:_WORD_LENGTH])
 
@@ -114,6 +118,7 @@ _STEPS = {
     "clear": _clear,
     "tab": _tab,
     "metric": _metric,
+    "shade": _shade,
     "open": _open,
     "close": _close,
     "time": _time,

@@ -14,10 +14,12 @@ from energydash.ui.selection import Selection
 
 Tab = Literal["map", "table", "explore"]
 MetricId = Literal["power", "emissions", "factor", "capacity"]
+ShadeId = Literal["", "price", "renewables"]
 Theme = Literal["", "light", "dark"]
 
 TABS: tuple[Tab, ...] = get_args(Tab)
 METRIC_IDS: tuple[MetricId, ...] = get_args(MetricId)
+SHADE_IDS: tuple[ShadeId, ...] = get_args(ShadeId)
 
 _TEXT_LENGTH = 60
 _WORD_LENGTH = 64
@@ -25,14 +27,15 @@ _CAPACITY_MW = 100_000.0
 
 
 class Look(msgspec.Struct, frozen=True, kw_only=True):
-    """All that a reader chose; `moment` is None while they look at the newest interval, `theme` "" for the system's.
+    """All that a reader chose; `moment` is None while they look at the newest interval.
 
-    `colours` are "" for what the browser chose last.
+    `theme` is "" for the system's, `shade` for plain ground, `colours` for what the browser chose last.
     """
 
     selection: Selection = Selection()
     tab: Tab = "map"
     metric: MetricId = "power"
+    shade: ShadeId = ""
     facility: str = ""
     moment: datetime | None = None
     theme: Theme = ""
@@ -50,6 +53,7 @@ def to_query(look: Look) -> str:
         "q": chosen.text,
         "tab": "" if look.tab == "map" else look.tab,
         "metric": "" if look.metric == "power" else look.metric,
+        "shade": look.shade,
         "facility": look.facility,
         "at": f"{look.moment.astimezone(nem.NEM_ZONE):%Y-%m-%dT%H:%M}" if look.moment else "",
         "theme": look.theme,
@@ -88,6 +92,7 @@ def from_query(query: str) -> tuple[Look, list[str]]:
         ),
         tab=read("tab", _one_of(TABS), "map"),
         metric=read("metric", _one_of(METRIC_IDS), "power"),
+        shade=read("shade", _one_of(SHADE_IDS), ""),
         facility=given.get("facility", "")[:_WORD_LENGTH],
         moment=read("at", _moment, None),
         theme=read("theme", _one_of(("light", "dark")), ""),

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from bokeh.core.properties import field, value
 from bokeh.models import (
@@ -11,12 +12,16 @@ from bokeh.models import (
     DataRange1d,
     FixedTicker,
     HoverTool,
+    Line,
     NumeralTickFormatter,
     PanTool,
     ResetTool,
+    VArea,
     WheelZoomTool,
 )
 from bokeh.models.annotations import BoxAnnotation, Span
+from bokeh.models.glyph import Glyph
+from bokeh.models.renderers import GlyphRenderer
 from bokeh.models.text import BaseText
 from bokeh.plotting import figure
 
@@ -114,15 +119,13 @@ class Charts:
         for ids, edge in ((series.ABOVE, "top"), (series.BELOW, "low")):
             beneath = "zero"
             for group in ids:
-                area = plot.varea(
-                    "t", beneath, f"{group}_{edge}", source=self._stack.source,
+                area = VArea(
+                    x="t", y1=beneath, y2=f"{group}_{edge}",
                     hatch_scale=8.0, hatch_weight=0.7, hatch_alpha=0.55,
                 )  # fmt: skip
-                area.nonselection_glyph = area.muted_glyph = None
-                self._areas[group, edge] = area
+                self._areas[group, edge] = _add(plot, self._stack, area)
                 beneath = f"{group}_{edge}"
-        self._demand = plot.line("t", "demand", source=self._stack.source, line_width=2)
-        self._demand.nonselection_glyph = self._demand.muted_glyph = None
+        self._demand = _add(plot, self._stack, Line(x="t", y="demand", line_width=2))
         plot.add_tools(
             HoverTool(
                 renderers=[self._demand],
@@ -143,9 +146,8 @@ class Charts:
         plot.yaxis.axis_label = "$/MWh"
         self._prices = {}
         for code in nem.NEM_REGIONS:
-            line = plot.line("t", f"{code}_y", source=self._price.source, line_width=1.6)
-            line.nonselection_glyph = line.muted_glyph = None
-            self._prices[code] = line
+            line = Line(x="t", y=f"{code}_y", line_width=1.6)
+            self._prices[code] = _add(plot, self._price, line)
         self._marked = plot.text(
             "t", "y", "text", source=self._extremes, text_font=value(FONT), text_font_size="11px", text_font_style="bold",
             text_align=field("align"), text_baseline="bottom", y_offset=-2,
@@ -242,6 +244,11 @@ class Charts:
 
 def _same(one: float | str, other: float | str) -> bool:
     return one == other or (one != one and other != other)  # noqa: PLR0124 (NaN)
+
+
+def _add(plot: figure, live: _Live, glyph: Glyph) -> "GlyphRenderer[Any]":
+    """Draw a glyph; `figure`'s own methods make four more for states that no chart has here."""
+    return plot.add_glyph(live.source, glyph, nonselection_glyph=None, muted_glyph=None)
 
 
 def _describe(plot: figure, text: str) -> None:

@@ -92,11 +92,13 @@ class Alerts(Part):
 
 
 class Toolbar(Part):
-    """Views, search, filters with counts, the map's metric; `hits` are (code, name, what, fuel)."""
+    """Views, search, filters with counts, the map's metric and shade; `hits` are (code, name, what, fuel)."""
 
     tab = param.String(default="map")
     metric = param.String(default="power")
     metrics = param.List(default=[])
+    shade = param.String(default="")
+    shades = param.List(default=[])
     filters = param.Dict(default={})
     hits = param.List(default=[])
 
@@ -151,7 +153,7 @@ class Pictures(Part):
     _esm = bundled.FOLDER / "pictures.js"
 
 
-class Wide(Part):
-    """Gives the tab that it is in the page's whole width."""
+class Rendered(Part):
+    """Says that the browser has rendered what it stands behind: a widget that is changed before that fails there."""
 
-    _esm = bundled.FOLDER / "wide.js"
+    _esm = bundled.FOLDER / "rendered.js"

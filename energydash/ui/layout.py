@@ -1,8 +1,11 @@
 """Where the parts stand on the page."""
 
 from collections.abc import Mapping
+from functools import cache
+from typing import Any
 
 import panel as pn
+from panel.io.resources import get_env
 from panel.viewable import Viewable
 
 from energydash import nem
@@ -11,21 +14,43 @@ from energydash.ui.hues import Colours
 from energydash.ui.theme import Mode, css
 
 
-def tabs(*views: Viewable) -> pn.Tabs:
-    """Give the views of which one is there at a time; the toolbar has their tabs."""
-    return pn.Tabs(
-        *[(f"{n}", view) for n, view in enumerate(views)],
-        dynamic=True,
-        sizing_mode="stretch_both",
-        stylesheets=[bundled.text("tabs.css")],
-    )
+def views(shown: Viewable, *others: Viewable) -> pn.Column:
+    """Give the views of which one is shown at a time; the toolbar has their tabs.
+
+    All stay in the document: Bokeh stumbles over what is taken out of it while the browser still renders it.
+    """
+    # Each in a frame of its own: a part's own style may not let it be hidden.
+    frames = [
+        pn.Column(view, sizing_mode="stretch_both", margin=0) for view in (shown, *others)
+    ]
+    for frame in frames[1:]:
+        frame.visible = False
+    return pn.Column(*frames, sizing_mode="stretch_both", margin=0)
+
+
+def show(views: pn.Column, place: int) -> None:
+    """Show the view at a place, and hide the one that was shown."""
+    for n, view in enumerate(views):
+        view.visible = n == place
+
+
+class _Page(pn.Template):
+    """A template that does not describe all of its parts each time that it gets another one."""
+
+    def __repr__(self) -> str:
+        return type(self).__name__
+
+
+@cache
+def _compiled() -> Any:
+    return get_env().from_string(bundled.text("page.html"))
 
 
 def page(
     parts: Mapping[str, Viewable], mode: Mode | None, colours: Colours = "usual"
 ) -> pn.Template:
     """Give the document; `mode` is the theme that is known to be wanted, None: the system's."""
-    template = pn.Template(bundled.text("page.html"))
+    template = _Page(_compiled())
     for name, view in parts.items():
         template.add_panel(name, view)
     for name, value in (

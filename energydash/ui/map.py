@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import Any
 
 import panel as pn
-from bokeh.core.properties import value
 from bokeh.models import (
     ColumnDataSource,
     HoverTool,
@@ -20,13 +19,16 @@ from bokeh.models import (
 from bokeh.plotting import figure
 
 from energydash import nem, schema
-from energydash.ui import bundled, geography, marks, numbers
-from energydash.ui.address import MetricId
+from energydash.ui import bundled, flows, geography, marks, numbers, shades
+from energydash.ui.address import MetricId, ShadeId
+from energydash.ui.arrows import Arrows
+from energydash.ui.ground import Ground
 from energydash.ui.past import Instant
 from energydash.ui.store import Store
-from energydash.ui.theme import FONT, Palette, settle, tip
+from energydash.ui.theme import Palette, settle, tip
 
 _AT_ONCE = 3
+_WORDS = "Map of power stations"
 
 _WEST, _EAST, _SOUTH, _NORTH = 128.5, 154.6, -44.2, -10.2
 _SWATCH = "display:inline-block;width:10px;height:10px;border-radius:50%;background:@color"
@@ -63,11 +65,17 @@ class Map:
         self._metric: MetricId = "power"
         self._facilities: dict[str, tuple[int, schema.FacilityInfo]] = {}
         self._unplaced = 0
+        self._told: flows.Told = ""
+        self._words = {"stations": _WORDS, "flows": ""}
         self._chosen_code = ""
         self._open: Callable[[str, list[str]], None] = lambda _code, _others: None
         self.source = ColumnDataSource(_columns([]))
-        self._labels = ColumnDataSource(_labels())
-        self._legend = pn.pane.HTML("", stylesheets=[bundled.text("legend.css")], margin=0)
+        self._legend, self._shades = (
+            pn.pane.HTML(
+                "", stylesheets=[bundled.text("legend.css")], css_classes=[place], margin=0
+            )
+            for place in ("foot", "head")
+        )
         self.figure = self._draw(tiles)
         self.source.selected.on_change("indices", lambda _attr, _old, new: self._tapped(new))
 
@@ -79,21 +87,15 @@ class Map:
             x_range=Range1d(start=west, end=east), y_range=Range1d(start=south, end=north), match_aspect=True,
             x_axis_type=None, y_axis_type=None, sizing_mode="stretch_both", min_height=300, min_border=0,
             tools=[PanTool(), wheel, ResetTool()], output_backend="canvas",
-            html_attributes={"role": "img", "aria-label": "Map of power stations", "data-testid": "map"},
+            html_attributes={"role": "img", "aria-label": _WORDS, "data-testid": "map"},
         )  # fmt: skip
         plot.toolbar.active_scroll = wheel
         plot.grid.visible = False
         settle(plot)
         if tiles:
             plot.add_tile(WMTSTileSource(url=tiles))
-        self._land = plot.multi_polygons(
-            xs="xs", ys="ys", source=ColumnDataSource(_outlines()), line_width=1,
-            fill_alpha=0.35 if tiles else 1.0, nonselection_alpha=1.0,
-        )  # fmt: skip
-        self._names = plot.text(
-            "x", "y", "text", source=self._labels, text_font=value(FONT), text_font_size="12px", text_align="center",
-            text_font_style="bold", text_baseline="middle", text_line_height=1.2, nonselection_text_alpha=1.0,
-        )  # fmt: skip
+        self._ground = Ground(plot, tiles=bool(tiles))
+        self._arrows = Arrows(plot, self._palette)
         stations = plot.scatter(
             "x", "y", size="size", fill_color="color", fill_alpha="fill_alpha", line_color="line_color",
             line_alpha="line_alpha", line_width="line_width", source=self.source, name="stations",
@@ -111,10 +113,11 @@ class Map:
         return plot
 
     def view(self) -> pn.Column:
-        """Give the map with its legend on it."""
+        """Give the map with its legends on it."""
         return pn.Column(
             pn.pane.Bokeh(self.figure, sizing_mode="stretch_both"),
             self._legend,
+            self._shades,
             sizing_mode="stretch_both",
         )
 
@@ -156,10 +159,10 @@ class Map:
         self.figure.background_fill_color = palette.sea
         self.figure.border_fill_color = palette.sea
         self.figure.outline_line_color = None
-        self._land.glyph.fill_color = palette.land
-        self._land.glyph.line_color = palette.border
-        self._names.glyph.text_color = palette.muted
+        self._ground.paint(palette)
+        self._arrows.paint(palette)
         self._ring.line_color = palette.ink
+        self._key()
 
     def show(self, store: Store) -> None:
         """Take another catalogue; `draw` then gives its circles their looks."""
@@ -187,8 +190,16 @@ class Map:
         self._metric = metric
         self._key()
 
+    def shade(self, shade: ShadeId) -> None:
+        """Let the ground show another number of the regions; `regions` then does."""
+        self._ground.shade = shade
+        self._key()
+
     def _key(self) -> None:
-        text = marks.legend(self._metric, self._unplaced)
+        shade = shades.legend(self._ground.shade, self._palette)
+        if shade != self._shades.object:
+            self._shades.object = shade
+        text = flows.legend(self._told) + marks.legend(self._metric, self._unplaced)
         if text != self._legend.object:
             self._legend.object = text
 
@@ -208,7 +219,15 @@ class Map:
                 changed[name] = changes
         if changed:
             self.source.patch(changed)
-            self.figure.html_attributes = {**self.figure.html_attributes, "aria-label": text}
+            self._tell(stations=text)
+
+    def _tell(self, **parts: str) -> None:
+        """Say what changed to who does not see the picture."""
+        self._words |= parts
+        text = "".join(self._words.values())
+        attributes = self.figure.html_attributes
+        if attributes["aria-label"] != text:
+            self.figure.html_attributes = {**attributes, "aria-label": text}
 
     def _looks(
         self, instant: Instant | None, chosen: Collection[str]
@@ -241,16 +260,20 @@ class Map:
         text = f"Map of {shown} power stations{at}, {len(made)} generating. Largest: {top}"
         return {name: [getattr(look, name) for look in looks] for name in _LIVE}, text
 
-    def price(self, store: Store, moment: datetime) -> None:
-        """Write each region's price under its name."""
-        texts = list(_labels()["text"])
-        for i, region in enumerate(nem.REGIONS):
-            row = store.row(moment, region.code)
-            if row.price is not None:
-                texts[i] = f"{region.label}\n{numbers.dollars(row.price)}"
-        changes = [(i, t) for i, t in enumerate(texts) if self._labels.data["text"][i] != t]
-        if changes:
-            self._labels.patch({"text": changes})
+    def regions(self, store: Store, moment: datetime) -> None:
+        """Show what each region pays, and what flows between them."""
+        self._ground.draw(store, moment, self._palette)
+        now = store.flows(moment)
+        self._arrows.draw(now, shaded=bool(self._ground.shade))
+        self._told = (
+            "links"
+            if now
+            else "regions"
+            if store.row(moment, nem.NETWORK).net_import is not None
+            else ""
+        )
+        self._key()
+        self._tell(flows=flows.summary(now))
 
 
 def _largest(made: Sequence[tuple[float | None, str]]) -> list[tuple[float | None, str]]:
@@ -276,21 +299,3 @@ def _columns(
         "capacity": [numbers.megawatts(each.capacity) for each in stations],
     }  # fmt: skip
     return columns | {name: [] for name in _LIVE}
-
-
-def _outlines() -> dict[str, list[Any]]:
-    xs, ys = [], []
-    for rings in geography.states().values():
-        points = [[geography.mercator(*point) for point in ring] for ring in rings]
-        xs.append([[[x for x, _ in ring]] for ring in points])
-        ys.append([[[y for _, y in ring]] for ring in points])
-    return {"xs": xs, "ys": ys}
-
-
-def _labels() -> dict[str, list[Any]]:
-    points = [geography.mercator(each.longitude, each.latitude) for each in nem.REGIONS]
-    return {
-        "x": [x for x, _ in points],
-        "y": [y for _, y in points],
-        "text": [each.label for each in nem.REGIONS],
-    }

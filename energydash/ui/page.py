@@ -6,13 +6,17 @@ import logging
 import secrets
 import webbrowser
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from threading import Lock
 from typing import Any
 from urllib.parse import urlencode
 
 import panel as pn
 from bokeh.document import Document
+from bokeh.io import curdoc
 from bokeh.server.server import Server
+from bokeh.settings import settings as bokeh_settings
 from panel.io.resources import CDN_DIST, DIST_DIR
 
 from energydash import config
@@ -31,6 +35,8 @@ _FLUSH_EVERY_S = 0.5
 # Lost wakes are repaired, and the age of the data is told anew, this often.
 _HOUSEKEEPING_EVERY_S = 3.0
 _KEEP_UNUSED_MS = 30_000
+# Pages that wait to be built each hold a thread, and the live ones need some too.
+_THREADS = 64
 
 
 class Audience:
@@ -60,9 +66,13 @@ class Audience:
                 async with asyncio.timeout(_HOUSEKEEPING_EVERY_S):
                     await self._changed.wait()
             self._changed.clear()
-            for document, session in list(self._sessions.items()):
-                session.wake(document)
+            self._wake_all()
             await asyncio.sleep(_FLUSH_EVERY_S)
+
+    def _wake_all(self) -> None:
+        # In a function of its own, whose variables end with it: a page that is gone must not be held until the next turn.
+        for document, session in list(self._sessions.items()):
+            session.wake(document)
 
 
 async def serve(settings: UiSettings, ready: Callable[[], None] = lambda: None) -> None:
@@ -77,6 +87,7 @@ async def serve(settings: UiSettings, ready: Callable[[], None] = lambda: None) 
     )  # fmt: skip
     config.check_backend(settings.backend)
     store, audience = Store(), Audience()
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS, "page"))
     server = _server(settings, store, audience)
     try:
         server.start()
@@ -102,10 +113,20 @@ def _query() -> str:
 
 def _server(settings: UiSettings, store: Store, audience: Audience) -> Server:
     pn.extension(reconnect=True)
+    # The same models make up every page; to check them is a tenth of the time to build one.
+    bokeh_settings.perform_document_validation = False
     watch = Watch(store, settings.alerts)
     reading = None if settings.history is None else Reading(settings.history)
 
-    def page() -> pn.Template:
+    building = Lock()
+
+    def page() -> None:
+        document = curdoc()
+        # Bokeh builds pages in worker threads: together they would take longer, and leave the loop a smaller share.
+        with building, document.models.freeze():
+            build(document)
+
+    def build(document: Document) -> None:
         look, notices = address.from_query(_query())
         cookies = (pn.state.cookies or {}).get
         mode = look.theme or mode_from_cookie(cookies)
@@ -113,10 +134,8 @@ def _server(settings: UiSettings, store: Store, audience: Audience) -> Server:
             store, look, mode, colours=colours_from_cookie(cookies), notices=notices,
             tiles=settings.tiles, reading=reading, watch=watch,
         )  # fmt: skip
-        document = pn.state.curdoc
-        if document is not None:
-            audience.join(document, session)
-        return session.page(mode)
+        session.page(mode).server_doc(document, title="energydash")
+        audience.join(document, session)
 
     try:
         server: Server = pn.serve(

@@ -14,6 +14,7 @@ from energydash.ui import (
     marks,
     numbers,
     pictures,
+    shades,
     station,
     today,
     words,
@@ -54,7 +55,11 @@ class Panes:
         self.alerts = Alerts()
         self._news = alerts.News()
         self.today = Today(**WIDE)
-        self.toolbar = Toolbar(metrics=[[m, each.label] for m, each in marks.METRICS.items()], **WIDE)  # fmt: skip
+        self.toolbar = Toolbar(
+            metrics=[[m, each.label] for m, each in marks.METRICS.items()],
+            shades=[["", "Nothing"], *([s, each.label] for s, each in shades.SHADES.items())],
+            **WIDE,
+        )
         self.table = StationTable(**FULL)
         self.time = TimeBar(**WIDE)
         self.detail = Detail(**FULL)
@@ -82,7 +87,11 @@ class Panes:
 
     def look(self, look: Look) -> None:
         """Show what was chosen beside the filters."""
-        self.toolbar.tab, self.toolbar.metric = look.tab, look.metric
+        self.toolbar.tab, self.toolbar.metric, self.toolbar.shade = (
+            look.tab,
+            look.metric,
+            look.shade,
+        )
         self.cards.scope = look.selection.region
         self.table.chosen = look.facility
         if look.theme and look.theme != self.status.theme:

@@ -25,6 +25,7 @@ _STEP_S = int(nem.INTERVAL.total_seconds())
 _SLOTS = HISTORY // nem.INTERVAL
 _LOOK_BACK = FRESH // nem.INTERVAL
 _NEVER = -1
+_LEAST_WIDTH = 64
 
 
 class Reading(msgspec.Struct, frozen=True):
@@ -47,21 +48,52 @@ class Instant(msgspec.Struct, frozen=True):
         return self._readings.get(code)
 
 
+class _Slot(msgspec.Struct, frozen=True):
+    """An interval: MW and t CO2 by column, NaN where there is no value; `heard` is the version of the stream's last word on it."""
+
+    tick: int
+    version: int
+    heard: int
+    power: Numbers
+    emissions: Numbers
+
+    def widened(self, width: int) -> "_Slot":
+        """Give a copy with room for so many columns, which may be written until it is handed on."""
+        power, emissions = _nothing(width), _nothing(width)
+        power[: len(self.power)] = self.power
+        emissions[: len(self.power)] = self.emissions
+        return msgspec.structs.replace(self, power=power, emissions=emissions)
+
+
+class _Ring(msgspec.Struct, frozen=True):
+    """A day of intervals, each in the place that its number gives it; all slots have the same width."""
+
+    columns: dict[str, int] = {}
+    width: int = _LEAST_WIDTH
+    newest: int = _NEVER
+    slots: tuple[_Slot | None, ...] = (None,) * _SLOTS
+
+    def at(self, tick: int) -> _Slot | None:
+        """Give an interval, if anything of it is known."""
+        slot = self.slots[tick % _SLOTS]
+        return slot if slot is not None and slot.tick == tick else None
+
+    def lately(self, tick: int) -> list[_Slot]:
+        """Give an interval and those before it whose values still count, the newest first."""
+        back = (self.at(tick - n) for n in range(_LOOK_BACK + 1))
+        return [slot for slot in back if slot is not None]
+
+
 class Past:
-    """MW and t CO2 by interval and station; NaN where there is no value."""
+    """MW and t CO2 by interval and station, written by one thread and read by any: what was read once does not change."""
 
     def __init__(self) -> None:
-        self.columns: dict[str, int] = {}
-        self._tick = np.full(_SLOTS, _NEVER, np.int64)
-        self._version = np.zeros(_SLOTS, np.int64)
-        self._heard = np.zeros(_SLOTS, np.int64)
-        self._power = np.full((_SLOTS, 64), math.nan)
-        self._emissions = np.full((_SLOTS, 64), math.nan)
+        self._ring = _Ring()
 
     @property
     def newest(self) -> datetime | None:
         """The newest interval of which anything is known."""
-        last = int(self._tick.max())
+        last = self._ring.newest
         return None if last == _NEVER else _moment(last)
 
     def put(
@@ -72,100 +104,101 @@ class Past:
         An answer that was asked for at the version `asked_at` leaves alone the intervals that were heard of since.
         """
         ticks = [_tick(moment) for moment in values.times]
-        slots = [self._slot(tick, version, asked_at) for tick in ticks]
-        for i, tick in enumerate(ticks):
-            slot = slots[i]
-            # Of two that are a day apart, the newer one has taken the older one's place.
-            if slot is not None and self._tick[slot] != tick:
-                slots[i] = None
+        ring = self._with_room(values.facility_id, max(ticks, default=_NEVER))
+        # None of these share a place, because all of them are within one day.
+        open_: dict[int, _Slot] = {
+            tick: slot
+            for tick in ticks
+            if tick > ring.newest - _SLOTS
+            and (slot := _opened(ring, tick, version, asked_at)) is not None
+        }
         for code, at, power, emissions in zip(
             values.facility_id, values.at, values.power, values.emissions, strict=True
         ):
-            slot, column = slots[at], self._column(code)
+            slot, column = open_.get(ticks[at]), ring.columns.get(code)
             if slot is None or column is None:
                 continue
-            self._power[slot, column] = math.nan if power is None else power
-            self._emissions[slot, column] = math.nan if emissions is None else emissions
+            slot.power[column] = math.nan if power is None else power
+            slot.emissions[column] = math.nan if emissions is None else emissions
+        slots = list(ring.slots)
+        for tick, slot in open_.items():
+            slots[tick % _SLOTS] = slot
+        self._ring = msgspec.structs.replace(ring, slots=tuple(slots))
 
-    def _slot(self, tick: int, version: int, asked_at: int | None) -> int | None:
-        """Give an interval's row, cleared of the day before; None where it may not be written."""
-        slot = tick % _SLOTS
-        if self._tick[slot] > tick or tick <= int(self._tick.max()) - _SLOTS:
-            return None
-        if self._tick[slot] != tick:
-            self._tick[slot] = tick
-            self._power[slot] = self._emissions[slot] = math.nan
-            self._heard[slot] = 0
-        if asked_at is None:
-            self._heard[slot] = version
-        elif self._heard[slot] > asked_at:
-            return None
-        self._version[slot] = version
-        return slot
-
-    def _column(self, code: str) -> int | None:
-        column = self.columns.get(code)
-        if column is not None:
-            return column
-        if len(self.columns) >= MAX_STATIONS:
-            return None
-        column = self.columns[code] = len(self.columns)
-        if column >= self._power.shape[1]:
-            room = np.full(self._power.shape, math.nan)
-            self._power = np.hstack([self._power, room])
-            self._emissions = np.hstack([self._emissions, room])
-        return column
+    def _with_room(self, codes: Sequence[str], tick: int) -> _Ring:
+        """Give the ring with a column for each station as far as there is room, and the newest interval noted."""
+        ring = self._ring
+        columns = ring.columns
+        new = [code for code in dict.fromkeys(codes) if code not in columns]
+        if new:
+            columns = columns | {
+                code: n for n, code in enumerate(new, len(columns)) if n < MAX_STATIONS
+            }
+        width, slots = ring.width, ring.slots
+        while width < len(columns):
+            width *= 2
+        if width != ring.width:
+            slots = tuple(slot and slot.widened(width) for slot in slots)
+        return _Ring(columns, width, max(ring.newest, tick), slots)
 
     def instant(self, moment: datetime) -> Instant:
         """Give the grid as it stood in an interval."""
-        tick = _tick(moment)
-        rows = [
-            slot
-            for back in range(_LOOK_BACK + 1)
-            if (slot := self._at(tick - back)) is not None
-        ]
+        ring = self._ring
+        rows = ring.lately(_tick(moment))
         readings: dict[str, Reading] = {}
         for slot in reversed(rows):
-            then = _moment(int(self._tick[slot]))
-            there = ~np.isnan(self._power[slot])
-            power, emissions = self._power[slot].tolist(), self._emissions[slot].tolist()
-            for code, column in self.columns.items():
-                if there[column]:
-                    readings[code] = Reading(then, power[column], _known(emissions[column]))
-        return Instant(moment, self.key(moment), readings)
+            then = _moment(slot.tick)
+            numbers = zip(
+                ring.columns, slot.power.tolist(), slot.emissions.tolist(), strict=False
+            )
+            for code, power, emissions in numbers:
+                if not math.isnan(power):
+                    readings[code] = Reading(then, power, _known(emissions))
+        return Instant(moment, _key(_tick(moment), rows), readings)
 
     def key(self, moment: datetime) -> tuple[int, int]:
         """Give what `Instant.key` would be, without making one."""
         tick = _tick(moment)
-        rows = [
-            slot
-            for back in range(_LOOK_BACK + 1)
-            if (slot := self._at(tick - back)) is not None
-        ]
-        return tick, int(self._version[rows].max(initial=0)) if rows else 0
+        return _key(tick, self._ring.lately(tick))
 
     def version(self, moment: datetime) -> int:
         """Give the version of the last change within an interval; 0 where nothing of it is known."""
-        slot = self._at(_tick(moment))
-        return 0 if slot is None else int(self._version[slot])
-
-    def _at(self, tick: int) -> int | None:
-        slot = tick % _SLOTS
-        return slot if self._tick[slot] == tick else None
+        slot = self._ring.at(_tick(moment))
+        return 0 if slot is None else slot.version
 
     def table(self, times: Sequence[datetime], codes: Sequence[str]) -> tuple[Numbers, Numbers]:
         """Give MW and t CO2, each of shape (times, codes), NaN where there is no value."""
-        columns = [self.columns.get(code, -1) for code in codes]
+        ring = self._ring
+        columns = np.array([ring.columns.get(code, -1) for code in codes], np.intp)
         shape = (len(times), len(codes))
         power, emissions = np.full(shape, math.nan), np.full(shape, math.nan)
-        known = np.flatnonzero(np.array(columns) >= 0)
-        where = np.array(columns, np.intp)[known]
+        known = np.flatnonzero(columns >= 0)
+        where = columns[known]
         for i, moment in enumerate(times):
-            slot = self._at(_tick(moment))
+            slot = ring.at(_tick(moment))
             if slot is not None:
-                power[i, known] = self._power[slot, where]
-                emissions[i, known] = self._emissions[slot, where]
+                power[i, known] = slot.power[where]
+                emissions[i, known] = slot.emissions[where]
         return power, emissions
+
+
+def _opened(ring: _Ring, tick: int, version: int, asked_at: int | None) -> _Slot | None:
+    """Give a copy of an interval to write to; None where it was heard of since `asked_at`."""
+    slot = ring.at(tick)
+    if slot is None:
+        slot = _Slot(tick, version, 0, _nothing(0), _nothing(0))
+    elif asked_at is not None and slot.heard > asked_at:
+        return None
+    heard = slot.heard if asked_at is not None else version
+    return msgspec.structs.replace(slot.widened(ring.width), version=version, heard=heard)
+
+
+def _nothing(width: int) -> Numbers:
+    return np.full(width, math.nan)
+
+
+def _key(tick: int, rows: Sequence[_Slot]) -> tuple[int, int]:
+    return tick, max((slot.version for slot in rows), default=0)
 
 
 def _tick(moment: datetime) -> int:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -16,6 +17,7 @@ from energydash.ui import (
     pictures,
     sheets,
     station,
+    turns,
 )
 from energydash.ui.address import TABS, Look
 from energydash.ui.alerts import Watch
@@ -66,14 +68,17 @@ class Session:
         self._map = Map(self._palette, tiles)
         self._charts = Charts()
         self._explore = Explore(store, self._palette, reading)
-        self._tabs = layout.tabs(self._map.view(), self._panes.table, self._explore.view)
+        self._views = layout.views(self._map.view(), self._panes.table, self._explore.view)
         self._panes.status.colours = self._colours
-        self._panes.on_action(self._heard)
-        self._panes.status.param.watch(lambda event: self._paint(event.new), "theme")
-        self._panes.status.param.watch(lambda _: self._calm(), "narrow")
-        self._map.on_open(self._open)
+        self._panes.on_action(lambda action: turns.soon(partial(self._heard, action)))
+        self._panes.status.param.watch(
+            lambda event: turns.soon(partial(self._paint, event.new)), "theme"
+        )
+        self._panes.status.param.watch(lambda _: turns.soon(self._calm), "narrow")
+        self._map.on_open(lambda *clicked: turns.soon(partial(self._open, *clicked)))
         self._colour()
         self._map.measure(look.metric)
+        self._map.shade(look.shade)
         self._panes.look(look)
         self.pull()
         self._panes.alert(self._watch)
@@ -87,7 +92,7 @@ class Session:
                 "status": panes.status,
                 "cards": panes.cards,
                 "toolbar": panes.toolbar,
-                "where": self._tabs,
+                "where": self._views,
                 "fuels": panes.fuels,
                 "stack": pn.pane.Bokeh(self._charts.stack, **FULL),
                 "price": pn.pane.Bokeh(self._charts.price, **FULL),
@@ -106,25 +111,24 @@ class Session:
 
     def _heard(self, action: dict[str, Any]) -> None:
         """Do what a message asks for; what makes no sense is passed over."""
-        with pn.io.hold():
-            match action["do"]:
-                case "csv":
-                    self._hand_out(str(action.get("what")))
-                case "back":
-                    look, notices = address.from_query(str(action.get("query", "")))
-                    look, unfit = address.fit(look, self._store.by_code, self._store.times)
-                    self._panes.status.notice = " ".join([*notices, *unfit])
-                    # The browser is there already: to tell it once more could undo a further step of its own.
-                    self._query = address.to_query(look)
-                    self._turn(look)
-                case "neighbour":
-                    step = -1 if action.get("step") == -1 else 1
-                    code = station.neighbour(self._choice.stations, self._look.facility, step)
-                    self._open(code, [])
-                case _:
-                    if action["do"] == "open" and not action.get("keep"):
-                        self._beneath = []
-                    self._turn(actions.after(self._look, action))
+        match action["do"]:
+            case "csv":
+                self._hand_out(str(action.get("what")))
+            case "back":
+                look, notices = address.from_query(str(action.get("query", "")))
+                look, unfit = address.fit(look, self._store.by_code, self._store.times)
+                self._panes.status.notice = " ".join([*notices, *unfit])
+                # The browser is there already: to tell it once more could undo a further step of its own.
+                self._query = address.to_query(look)
+                self._turn(look)
+            case "neighbour":
+                step = -1 if action.get("step") == -1 else 1
+                code = station.neighbour(self._choice.stations, self._look.facility, step)
+                self._open(code, [])
+            case _:
+                if action["do"] == "open" and not action.get("keep"):
+                    self._beneath = []
+                self._turn(actions.after(self._look, action))
 
     def _open(self, code: str, beneath: list[str]) -> None:
         self._beneath = [code, *beneath]
@@ -142,17 +146,20 @@ class Session:
             self._panes.address.entry = {"query": query, "step": address.is_step(old, look)}
 
     def _hand_out(self, what: str) -> None:
+        sheet = self._explore.sheet() if self._look.tab == "explore" else self._sheet(what)
+        if sheet is not None:
+            self._panes.hand_out(sheet)
+
+    def _sheet(self, what: str) -> sheets.Sheet | None:
         store, look, shown = self._store, self._look, self._moment()
         facility = store.by_code.get(look.facility)
         if shown is None:
-            return
+            return None
         if what == "station" and facility:
-            sheet = sheets.station(store, look, facility)
-        elif what == "series":
-            sheet = sheets.series(store, look, self._choice.rows(store.times))
-        else:
-            sheet = sheets.stations(store, look, self._choice.stations, store.instant(shown))
-        self._panes.hand_out(sheet)
+            return sheets.station(store, look, facility)
+        if what == "series":
+            return sheets.series(store, look, self._choice.rows(store.times))
+        return sheets.stations(store, look, self._choice.stations, store.instant(shown))
 
     # --- what the grid does --------------------------------------------------------------------------
 
@@ -161,14 +168,12 @@ class Session:
         if self._waiting:
             return
         self._waiting = True
-        document.add_next_tick_callback(self._pull_once)
+        turns.take(document, self._pull_once)
 
     def _pull_once(self) -> None:
         self._waiting = False
-        # In one message, so that the map, the numbers and the charts show the same interval.
-        with pn.io.hold():
-            self.pull()
-            self._panes.alert(self._watch)
+        self.pull()
+        self._panes.alert(self._watch)
 
     def pull(self) -> None:
         """Draw what changed in the store since the last time."""
@@ -183,7 +188,10 @@ class Session:
             self._map.show(store)
             self._panes.choose(self._choice)
             self._drawn = None
-        self._charts.refresh(store, self._choice, times)
+            # What was drawn before may be of another round or source.
+            self._charts.show(store, self._choice)
+        else:
+            self._charts.refresh(store, self._choice, times)
         self._show_moment()
         self._panes.tell()
 
@@ -192,9 +200,10 @@ class Session:
     def _moment(self) -> datetime | None:
         """Give the interval that is shown: the one chosen as far as it is kept, else the newest whole one."""
         store, chosen = self._store, self._look.moment
-        if chosen is None or not store.times:
+        times = store.times
+        if chosen is None or not times:
             return store.shown_time or store.past.newest
-        return min(max(chosen, store.times[0]), store.times[-1])
+        return min(max(chosen, times[0]), times[-1])
 
     def _draw(self, look: Look, old: Look) -> None:
         """Show what is looked at; only what differs from before goes to the browser."""
@@ -207,6 +216,8 @@ class Session:
             self._colour()
         if look.metric != old.metric:
             self._map.measure(look.metric)
+        if look.shade != old.shade:
+            self._map.shade(look.shade)
         if look.tab != old.tab:
             self._panes.empty_table()
         self._panes.look(look)
@@ -214,12 +225,8 @@ class Session:
         self._show_tab(look.tab)
 
     def _show_tab(self, tab: address.Tab) -> None:
-        place = TABS.index(tab)
-        if self._tabs.active == place:
-            return
-        self._tabs.active = place
-        if tab == "explore":
-            self._explore.draw()
+        layout.show(self._views, TABS.index(tab))
+        self._explore.turn(shown=tab == "explore")
 
     def _show_moment(self) -> None:
         """Bring all views to the interval that is shown."""
@@ -235,7 +242,7 @@ class Session:
         self._drawn = drawn
         instant = store.instant(shown)
         self._map.draw(instant, self._choice.codes, self._share(instant))
-        self._map.price(store, shown)
+        self._map.regions(store, shown)
         row = self._choice.row(shown)
         self._charts.tell(store, row, look.selection.region, shown)
         self._map.choose(look.facility)

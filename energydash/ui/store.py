@@ -1,10 +1,12 @@
 """What the process knows of the grid: one writer (the feed), many readers (the sessions). Pure.
 
 Every change gets a version; a session remembers the last one it has drawn and asks for what came after it.
+
+The writer is the event loop. Most readers are there too, but Bokeh builds new pages in worker threads: so nothing that can be read
+here is ever changed, only replaced, and a version is told after what it stands for.
 """
 
-from bisect import insort
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -52,7 +54,25 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     reporting: int = 0
 
 
+class Flow(msgspec.Struct, frozen=True, kw_only=True):
+    """An interconnector in one interval, MW from the first of `ends` to the second: what flows, at least and at most."""
+
+    ends: tuple[str, str]
+    mw: float | None
+    least: float | None = None
+    most: float | None = None
+
+
 _NOTHING = Row(fuel={})
+
+
+class _Day(msgspec.Struct, frozen=True):
+    """The intervals that are kept, oldest first; of each the row by scope, the version that brought it, and the flow by link."""
+
+    times: tuple[datetime, ...] = ()
+    rows: dict[datetime, dict[str, Row]] = {}
+    versions: dict[datetime, int] = {}
+    flows: dict[datetime, dict[str, Flow]] = {}
 
 
 class Store:
@@ -69,14 +89,13 @@ class Store:
         self.history_version = 0
         self.snapshots = 0
         self.revised: set[datetime] = set()
-        self.times: list[datetime] = []
         self.status: schema.Status | None = None
         self.connected = False
         self.ever_connected = False
         self._stream = ""
+        self._round_id: str | None = None
         self.last: tuple[str, int] | None = None
-        self._rows: dict[datetime, dict[str, Row]] = {}
-        self._row_versions: dict[datetime, int] = {}
+        self._day = _Day()
         self._made: dict[Hashable, tuple[Hashable, Any]] = {}
 
     # --- the feed writes -----------------------------------------------------------------------------
@@ -90,63 +109,88 @@ class Store:
 
     def apply(self, frame: schema.ServerFrame) -> None:
         """Take in one frame of the server."""
-        self.version += 1
-        if not isinstance(frame, schema.Hello | schema.Status):
-            self.history_version = self.version
+        version = self.version + 1
         match frame:
             case schema.InitialData():
-                self._begin(frame)
-                self.past.put(frame.values, self.version)
+                self._begin(frame, version)
+                self.past.put(frame.values, version)
             case schema.FacilityUpdate():
-                self.past.put(frame.values, self.version)
+                self.past.put(frame.values, version)
             case schema.InitialCharts() | schema.ChartsUpdate():
-                self._take_rows(frame.times, frame.scopes)
+                self._take_rows(frame, version)
             case schema.Hello(stream=stream):
                 self._stream = stream
             case schema.Status():
                 self.status = frame
                 # Only a status tells that all of what has its number has come.
                 self.last = (self._stream, frame.seq)
+        if not isinstance(frame, schema.Hello | schema.Status):
+            self.history_version = version
+        self.version = version
 
-    def _begin(self, frame: schema.InitialData) -> None:
+    def _begin(self, frame: schema.InitialData, version: int) -> None:
         """Start from a snapshot; a server that came back lost its past, but this store need not."""
-        if (frame.source, frame.simulated) != (self.source, self.simulated):
-            self.past, self.times = Past(), []
-            self._rows, self._row_versions = {}, {}
+        turned = self._is_another_round(frame.round_id)
+        if turned or (frame.source, frame.simulated) != (self.source, self.simulated):
+            self.past, self._day, self.revised = Past(), _Day(), set()
             self.source, self.simulated = frame.source, frame.simulated
+            self.catalogue_version = version
         if frame.facilities and frame.facilities != self.facilities:
             self.facilities = frame.facilities
             self.by_code = {each.code: each for each in frame.facilities}
-            self.catalogue_version = self.version
+            self.catalogue_version = version
         self.snapshots += 1
+
+    def _is_another_round(self, round_id: str) -> bool:
+        """Whether event time has begun again; a server that has not heard of any round says nothing."""
+        known = self._round_id
+        self._round_id = round_id or known or ""
+        return bool(round_id) and known not in {None, round_id}
 
     def remember(self, values: schema.FacilityValues, asked_at: int) -> None:
         """Take in a station's day that was asked for at a version."""
-        self.version += 1
-        self.history_version = self.version
-        self.past.put(values, self.version, asked_at)
+        version = self.version + 1
+        self.past.put(values, version, asked_at)
+        self.history_version = self.version = version
 
     def _take_rows(
-        self, times: tuple[datetime, ...], scopes: tuple[schema.ScopeSeries, ...]
+        self, frame: schema.InitialCharts | schema.ChartsUpdate, version: int
     ) -> None:
-        for i, moment in enumerate(times):
-            if moment not in self._rows:
-                insort(self.times, moment)
-            row = {each.scope: _row(each, i) for each in scopes}
-            if moment in self._rows and self._rows[moment] != row and moment in self.settled:
+        settled, day = frozenset(self.settled), self._day
+        rows, versions, flows = dict(day.rows), dict(day.versions), dict(day.flows)
+        for i, moment in enumerate(frame.times):
+            row = {each.scope: _row(each, i) for each in frame.scopes}
+            if moment in settled and rows[moment] != row:
                 self.revised.add(moment)
-            self._rows[moment] = row
-            self._row_versions[moment] = self.version
-        while self.times and self.times[0] <= self.times[-1] - HISTORY:
-            gone = self.times.pop(0)
-            del self._rows[gone], self._row_versions[gone]
+            rows[moment], versions[moment] = row, version
+            flows[moment] = {
+                each.link: _flow(each, i)
+                for each in frame.links
+                if _at(each.flow, i) is not None
+            }
+        if not rows:
+            return
+        oldest = max(rows) - HISTORY
+        kept = sorted(moment for moment in rows if moment > oldest)
+        self._day = _Day(
+            tuple(kept),
+            {moment: rows[moment] for moment in kept},
+            {moment: versions[moment] for moment in kept},
+            {moment: flows[moment] for moment in kept},
+        )
 
     # --- the sessions read ---------------------------------------------------------------------------
 
     @property
+    def times(self) -> tuple[datetime, ...]:
+        """The intervals of which sums are known, oldest first."""
+        return self._day.times
+
+    @property
     def event_time(self) -> datetime | None:
         """The newest interval."""
-        return self.times[-1] if self.times else None
+        times = self.times
+        return times[-1] if times else None
 
     @property
     def shown_time(self) -> datetime | None:
@@ -167,13 +211,17 @@ class Store:
         )
 
     @property
-    def settled(self) -> list[datetime]:
+    def settled(self) -> tuple[datetime, ...]:
         """Give the intervals that nothing but a correction should change any more."""
         return self.times[:-_UNSETTLED]
 
     def row(self, moment: datetime, scope: str) -> Row:
         """Give a scope's interval; all None where nothing is known."""
-        return self._rows.get(moment, {}).get(scope, _NOTHING)
+        return self._day.rows.get(moment, {}).get(scope, _NOTHING)
+
+    def flows(self, moment: datetime) -> Mapping[str, Flow]:
+        """Give what flowed through each interconnector in an interval; nothing where the source does not tell."""
+        return self._day.flows.get(moment, {})
 
     def rows(self, scope: str, times: Iterable[datetime] | None = None) -> list[Row]:
         """Give a scope's intervals, oldest first."""
@@ -187,11 +235,11 @@ class Store:
 
     def times_changed(self, after: int, *, stations: bool = False) -> list[datetime]:
         """Give the intervals that changed after a version, oldest first; with `stations`, also those in which only they did."""
+        day, past = self._day, self.past
         return [
             moment
-            for moment in self.times
-            if self._row_versions[moment] > after
-            or (stations and self.past.version(moment) > after)
+            for moment in day.times
+            if day.versions[moment] > after or (stations and past.version(moment) > after)
         ]
 
     def instant(self, moment: datetime) -> Instant:
@@ -210,7 +258,7 @@ class Store:
 
     def state_of(self, moment: datetime) -> Hashable:
         """Give something that changes whenever what is known of an interval does, or another is the newest whole one."""
-        versions = self._row_versions.get(moment), self.past.key(moment), self.catalogue_version
+        versions = self._day.versions.get(moment), self.past.key(moment), self.catalogue_version
         return moment, *versions, self.shown_time
 
     def stage(self) -> Stage:
@@ -234,6 +282,15 @@ def _row(series: schema.ScopeSeries, i: int) -> Row:
         fuel=fuel,
         reporting=series.reporting[i] if series.reporting else 0,
         **{name: _at(getattr(series, name), i) for name in _FIELDS},
+    )
+
+
+def _flow(series: schema.LinkSeries, i: int) -> Flow:
+    return Flow(
+        ends=series.ends,
+        mw=_at(series.flow, i),
+        least=_at(series.import_limit, i),
+        most=_at(series.export_limit, i),
     )
 
 

@@ -35,6 +35,8 @@ class Palette(msgspec.Struct, frozen=True, kw_only=True):
     border: str
     accent: str
     no_data: str
+    flow: str
+    limit: str
     regions: dict[str, str]
     fuels: dict[str, str]
     patterns: dict[str, Pattern | None] = {}
@@ -61,6 +63,8 @@ PALETTES: dict[Mode, Palette] = {
         border="#b9c0c9",
         accent="#0b62b8",
         no_data="#a9b0ba",
+        flow="#3d4653",
+        limit="#b93a06",
         regions={
             "QLD1": "#8a2f8f",
             "NSW1": "#0f6fc6",
@@ -82,6 +86,8 @@ PALETTES: dict[Mode, Palette] = {
         border="#414b57",
         accent="#6cb2ff",
         no_data="#5c6672",
+        flow="#cdd5df",
+        limit="#ff9d4d",
         regions={
             "QLD1": "#d98be0",
             "NSW1": "#5fb0ff",
@@ -122,7 +128,7 @@ def css() -> str:
 
 
 def _variables(palette: Palette) -> str:
-    plain = ("page", "panel", "ink", "muted", "line", "sea", "land", "accent")
+    plain = ("page", "panel", "ink", "muted", "line", "sea", "land", "accent", "flow", "limit")
     own = [f"--{name}:{getattr(palette, name)}" for name in plain]
     # Not "--border": Bokeh's own style sheets use that name.
     own += [f"--edge:{palette.border}", f"--no-data:{palette.no_data}"]

@@ -1,6 +1,6 @@
 """The dashboard under load: CPU of its process, age of what the pages get, bytes; against sending everything anew.
 
-    python tests/benchmarks/bench_dashboard.py [--sessions 1,20,60] [--seconds 20] [--memory]
+    python tests/benchmarks/bench_dashboard.py [--sessions 1,20,60] [--seconds 20] [--memory] [--paint]
 
 A real `up` moves on by one interval a second. Sessions are bare sockets that speak Bokeh's protocol, so that the reader's work
 is none of the measurement. "Replace" is the same dashboard, with one difference: it sends all data of map and charts to each
@@ -10,7 +10,6 @@ session each second, as many dashboards do.
 import argparse
 import asyncio
 import json
-import re
 import statistics
 import subprocess
 import sys
@@ -26,11 +25,12 @@ import websockets
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from bare_pages import Reader, open_and_close
+from browsing import chromium, first_view
 from processes import Up, free_port, running, wait_until
 
 SPEED = "300"
 SETTLE_S = 4
-TOKEN = re.compile(r'"token":"([^"]+)"')
 REPLACING = """
 import asyncio, sys, time
 from energydash.config import UiSettings
@@ -50,34 +50,6 @@ class Replacing(Session):
 page.Session = Replacing
 asyncio.run(page.serve(UiSettings(backend=sys.argv[1], port=int(sys.argv[2]))))
 """
-
-
-class Reader:
-    """One session: what it got, and when it first saw each interval."""
-
-    def __init__(self, port):
-        self.port = port
-        self.bytes = 0
-        self.saw = {}
-
-    async def run(self, wanted):
-        async with httpx.AsyncClient(timeout=60) as http:
-            page = (await http.get(f"http://127.0.0.1:{self.port}/")).text
-        token = TOKEN.search(page)[1]
-        async with websockets.connect(
-            f"ws://127.0.0.1:{self.port}/ws", subprotocols=["bokeh", token], max_size=None, compression=None, open_timeout=60
-        ) as socket:  # fmt: skip
-            for _ in range(3):
-                await socket.recv()
-            for part in (json.dumps({"msgid": "1", "msgtype": "PULL-DOC-REQ"}), "{}", "{}"):
-                await socket.send(part)
-            async for frame in socket:
-                now = time.monotonic()
-                self.bytes += len(frame)
-                if isinstance(frame, str):
-                    for moment, text in wanted.items():
-                        if moment not in self.saw and text in frame:
-                            self.saw[moment] = now
 
 
 async def listen(url, wanted, came):
@@ -143,16 +115,36 @@ def report(name, sessions, measured, process):
     )
 
 
-async def memory(port, feed, process):
-    await measure(port, feed, process, 5, 1)
+async def memory(port, process):
+    """A page that nobody returns to is kept for half a minute, and looked for as often."""
+    await open_and_close(port, 10)
     await asyncio.sleep(60)
     before = process.memory_info().rss
     for _ in range(10):
-        await measure(port, feed, process, 10, 1)
+        await open_and_close(port, 10)
     most = process.memory_info().rss
     await asyncio.sleep(70)
     after = process.memory_info().rss
-    print(f"memory: {before / 2**20:.0f} MB, {most / 2**20:.0f} MB after 100 sessions, {after / 2**20:.0f} MB once they are gone")  # fmt: skip
+    print(
+        f"memory: {before / 2**20:.0f} MB, {most / 2**20:.0f} MB after 100 sessions, {after / 2**20:.0f} MB once they are gone"
+        f" ({after / before - 1:+.1%})",
+        flush=True,
+    )
+
+
+def painted(port):
+    """How soon map and numbers are painted, for who comes for the first time and for who comes again."""
+    with chromium() as browser:
+        for _ in range(3):
+            context = browser.new_context(viewport={"width": 1440, "height": 900})
+            for name in ("cold", "warm", "warm"):
+                seen = first_view(context, f"http://127.0.0.1:{port}")
+                print(
+                    f"{name}: document after {seen['answered']:.2f} s, map and numbers painted after {seen['painted']:.2f} s,"
+                    f" {seen['models']} models, {seen['bytes'] / 1024:.0f} kB",
+                    flush=True,
+                )
+            context.close()
 
 
 @contextmanager
@@ -160,14 +152,14 @@ def replacing(feed, folder):
     port = free_port()
     process = subprocess.Popen([sys.executable, "-c", REPLACING, feed, str(port)], cwd=folder, stdout=subprocess.DEVNULL)  # fmt: skip
     try:
-        wait_until(lambda: _answers(port), 60, "the other dashboard answers")
+        wait_until(lambda: answers(port), 60, "the other dashboard answers")
         yield port, psutil.Process(process.pid)
     finally:
         process.kill()
         process.wait()
 
 
-def _answers(port):
+def answers(port):
     try:
         return httpx.get(f"http://127.0.0.1:{port}/", timeout=5).status_code == 200
     except httpx.TransportError:
@@ -179,6 +171,7 @@ def main():
     parser.add_argument("--sessions", default="1,20,60")
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--memory", action="store_true")
+    parser.add_argument("--paint", action="store_true")
     chosen = parser.parse_args()
     counts = [int(count) for count in chosen.sessions.split(",")]
     port, server = free_port(), free_port()
@@ -189,17 +182,19 @@ def main():
         with running(
             "up", "--no-open", "--source", "demo", "--speed", SPEED, *ports, cwd=folder
         ) as up:
-            wait_until(lambda: _answers(port), 90, "the page answers")
+            wait_until(lambda: answers(port), 90, "the page answers")
             log = folder / "logs/ui.log"
             wait_until(lambda: "stations has come" in log.read_text(), 60, "the past has come")
             ui = Up(up, "").part("ui")
+            if chosen.paint:
+                painted(port)
             for count in counts:
                 report("patch", count, asyncio.run(measure(port, feed, ui, count, chosen.seconds)), ui)  # fmt: skip
             with replacing(feed, folder) as (other, process):
                 for count in counts:
                     report("replace", count, asyncio.run(measure(other, feed, process, count, chosen.seconds)), process)  # fmt: skip
             if chosen.memory:
-                asyncio.run(memory(port, feed, ui))
+                asyncio.run(memory(port, ui))
 
 
 if __name__ == "__main__":

@@ -274,6 +274,12 @@ def _history_columns(history: FacilityHistory) -> list[Column]:
             columns.append(Column(*_COLUMNS[field], values))
     if history.fuels is not msgspec.UNSET:
         columns += [
-            Column(f"{fuel}_mw", "number", values) for fuel, values in history.fuels.items()
+            Column(_fuel_column(fuel), "number", values)
+            for fuel, values in history.fuels.items()
         ]
     return columns
+
+
+def _fuel_column(fuel: str) -> str:
+    """Name a fuel's column; a name that came from the broker and that nobody knows must not take another column's."""
+    return f"{fuel}_mw" if fuel in nem.FUELTECHS else f"fuel_{fuel}_mw"

@@ -11,7 +11,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import PathParameter
 from msgspec.structs import replace
 
-from energydash import schema
+from energydash import nem, schema
 from energydash.files.export import Column, Kind
 from energydash.server.history import MarketKey
 from energydash.server.hub import Hub
@@ -27,7 +27,10 @@ from energydash.server.rest.parameters import (
 )
 
 # The unit that a metric's values have, as a table's header says it.
-_UNITS = {"price": "aud_per_mwh", "demand": "mw"}
+_UNITS = {
+    "price": "aud_per_mwh",
+    **dict.fromkeys(("demand", nem.FLOW, nem.IMPORT_LIMIT, nem.EXPORT_LIMIT), "mw"),
+}
 # What of a scope may be left out, what its column is called, and what that holds.
 _SERIES: dict[str, tuple[str, Kind]] = {
     "demand": ("demand_mw", "number"),

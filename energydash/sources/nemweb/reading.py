@@ -18,7 +18,6 @@ Market = dict[datetime, dict[Series, float]]
 """Values by label and series."""
 
 PRICE, DEMAND, ROOFTOP = "price", "demand", "rooftop_solar"
-FLOW, IMPORT_LIMIT, EXPORT_LIMIT = "flow", "flow_import_limit", "flow_export_limit"
 
 _RUN = ("INTERVENTION", "RUNNO")
 _SCADA = {
@@ -77,9 +76,9 @@ def read_market(content: bytes) -> Market:
         for label, region, demand in _chosen(tables[_REGIONS], intervened=True):
             _put(found, label, (DEMAND, region), demand)
         for label, link, flow, least, most in _chosen(tables[_LINKS], intervened=True):
-            _put(found, label, (FLOW, link), flow)
-            _put(found, label, (IMPORT_LIMIT, link), least)
-            _put(found, label, (EXPORT_LIMIT, link), most)
+            _put(found, label, (nem.FLOW, link), flow)
+            _put(found, label, (nem.IMPORT_LIMIT, link), least)
+            _put(found, label, (nem.EXPORT_LIMIT, link), most)
     return found
 
 

@@ -42,6 +42,7 @@ const HELP = `<button type="button" class="close" aria-label="Close">✕</button
   <dt>Renewable, %</dt><dd>Renewable generation / total generation; batteries and pumps are left out of both.</dd>
   <dt>Intensity, t/MWh</dt><dd>Tonnes of CO₂ for each MWh generated in the interval.</dd>
   <dt>Imports, exports</dt><dd>Demand minus the supply of the region's own stations; rooftop solar and losses are in it.</dd>
+  <dt>Flows, MW</dt><dd>An arrow is an interconnector, pointing where its power goes, the wider the more. Those of two regions share a label: the net of their flows, of what may flow that way. Orange with a rim: as much as may.</dd>
   <dt>Capacity factor</dt><dd>Power / registered capacity.</dd>
   <dt>Filters</dt><dd>A station counts under its main fuel. Sums under a filter are those of the stations that pass.</dd>
   <dt>Alerts</dt><dd>The bell lists where the day's prices passed a limit and which stations fell at once; it is there only when there is something. A click goes to that place and time.</dd>

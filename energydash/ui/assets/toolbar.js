@@ -28,7 +28,8 @@ export function render({ model, el }) {
       <span class="count" role="status" data-testid="count"></span>
       <span class="chips"></span>
       <button type="button" class="clear" data-testid="clear" hidden>Clear all</button>
-      <label class="metric"><span>Circles show</span> <select data-testid="metric" aria-label="What the area of a circle shows"></select></label>
+      <label class="metric"><span>Circles</span> <select data-testid="metric" aria-label="What the area of a circle shows"></select></label>
+      <label class="metric shade"><span>States</span> <select data-testid="shade" aria-label="What the shade of a state shows"></select></label>
     </div>`
   const $ = (name) => el.querySelector(name)
   const say = (what) => model.send_msg(what)
@@ -51,14 +52,16 @@ export function render({ model, el }) {
     $(".tabs").append(tab)
   }
   const paintTab = () => {
+    document.documentElement.dataset.view = model.tab
     for (const [id] of TABS) {
       const tab = el.querySelector(`#tab-${id}`)
       tab.setAttribute("aria-selected", String(id === model.tab))
       tab.tabIndex = id === model.tab ? 0 : -1
     }
-    $(".metric").hidden = model.tab !== "map"
-    $(".csv").title = model.tab === "table" ? "Download the stations of the table as CSV" : "Download the stations shown as CSV"
-    $(".csv").hidden = model.tab === "explore"
+    for (const choice of el.querySelectorAll(".metric")) choice.hidden = model.tab !== "map"
+    $(".csv").title = { table: "Download the stations of the table as CSV", explore: "Download the lines over time as CSV, as far as you have zoomed" }[model.tab] ?? "Download the stations shown as CSV"
+    // Explore asks tables of its own, which no filter narrows.
+    for (const bar of el.querySelectorAll(".bar")) bar.classList.toggle("explore", model.tab === "explore")
   }
 
   // --- search ---
@@ -175,15 +178,19 @@ export function render({ model, el }) {
   $(".clear").addEventListener("click", () => { input.value = ""; say({ do: "clear", field: "" }); input.focus() })
   $(".csv").addEventListener("click", () => say({ do: "csv", what: "stations" }))
 
-  // --- metric ---
-  const metric = $(".metric select")
-  metric.addEventListener("change", () => say({ do: "metric", metric: metric.value }))
-  const paintMetric = () => {
-    if (!metric.options.length) {
-      for (const [id, label] of model.metrics) metric.add(new Option(label, id))
+  // --- what circles and states show ---
+  const choosing = (name, options) => {
+    const select = $(`[data-testid=${name}]`)
+    select.addEventListener("change", () => say({ do: name, [name]: select.value }))
+    return () => {
+      if (!select.options.length) {
+        for (const [id, label] of options()) select.add(new Option(label, id))
+      }
+      select.value = model[name]
     }
-    metric.value = model.metric
   }
+  const paintMetric = choosing("metric", () => model.metrics)
+  const paintShade = choosing("shade", () => model.shades)
 
   model.on("msg:custom", ({ name, text }) => {
     const link = document.createElement("a")
@@ -205,5 +212,6 @@ export function render({ model, el }) {
   model.on("hits", showHits)
   model.on("filters", paintFilters)
   model.on("metric", paintMetric)
-  paintTab(); paintFilters(); paintMetric()
+  model.on("shade", paintShade)
+  paintTab(); paintFilters(); paintMetric(); paintShade()
 }

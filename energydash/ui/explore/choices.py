@@ -9,7 +9,7 @@ import panel as pn
 
 from energydash import nem, schema
 from energydash.files.tracks import HOUR_MS, INTERVAL_MS, METRICS, Kind, Question, Tracks
-from energydash.ui import bundled
+from energydash.ui import bundled, turns
 
 _LOOKS = [bundled.text("widgets.css")]
 _MOST_STATIONS = 8
@@ -46,7 +46,10 @@ class Choices:
         self.names = pn.widgets.MultiChoice(
             label="Which",
             options={},
-            width=400,
+            sizing_mode="stretch_width",
+            min_width=260,
+            max_width=420,
+            margin=(2, 4),
             search_option_limit=30,
             stylesheets=[*_LOOKS, bundled.text("choices.css")],
         )
@@ -63,9 +66,9 @@ class Choices:
         self.every = _select(
             "Step", {"automatic": _AUTO, "5 minutes": _STEPS_MS[0], "30 minutes": _STEPS_MS[1], "1 hour": _STEPS_MS[2], "1 day": _STEPS_MS[3]}, 115
         )  # fmt: skip
-        self.kind.param.watch(lambda _: self._another_kind(), "value")
+        self.kind.param.watch(self._later(self._another_kind), "value")
         for widget in (self.names, self.scope, self.metric, self.span, self.start, self.end, self.every):  # fmt: skip
-            widget.param.watch(lambda _: self._tell(), "value")
+            widget.param.watch(self._later(self._tell), "value")
 
     @property
     def widgets(self) -> tuple[pn.viewable.Viewable, ...]:
@@ -74,11 +77,11 @@ class Choices:
 
     def offer(self, offer: Offer) -> None:
         """Take in what there is; what was chosen and is still there stays chosen."""
-        first = self._offer is None
+        first, kind = self._offer is None, self.kind.value
         self._offer = offer
         with self._silently():
             self.kind.options = {k: v for k, v in KINDS.items() if offer.metrics.get(v)}
-            self._fill(anew=first)
+            self._fill(anew=first or self.kind.value != kind)
             if first:
                 self.start.value = (offer.end - timedelta(days=1)).replace(tzinfo=None)
                 self.end.value = offer.end.replace(tzinfo=None)
@@ -120,6 +123,10 @@ class Choices:
         days = timedelta(days=self.span.value)
         return max(offer.start, offer.end - days + nem.INTERVAL), offer.end
 
+    def _later(self, react: Callable[[], None]) -> Callable[[object], None]:
+        """Give what reacts to a reader's change, and not to one of ours."""
+        return lambda _: None if self._quiet else turns.soon(react)
+
     def _another_kind(self) -> None:
         with self._silently():
             self._fill(anew=True)
@@ -146,9 +153,8 @@ class Choices:
         self.start.visible = self.end.visible = self.span.value == _OWN
 
     def _tell(self) -> None:
-        if not self._quiet:
-            self._arrange()
-            self._changed()
+        self._arrange()
+        self._changed()
 
     @contextmanager
     def _silently(self) -> Iterator[None]:

@@ -1,10 +1,9 @@
 """An open explore tab: it asks off the event loop, draws when an answer has come, and follows the zoom."""
 
-import io
-from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import partial
 
+import holoviews as hv
 import msgspec
 import panel as pn
 from bokeh.document import Document, without_document_lock
@@ -14,19 +13,25 @@ from bokeh.models import Range1d
 from energydash import nem, schema
 from energydash.errors import EnergydashError
 from energydash.files.tracks import METRICS, Kind, Question, Tracks
-from energydash.ui import bundled
-from energydash.ui.components import Wide
+from energydash.ui import bundled, turns
+from energydash.ui.components import Rendered
 from energydash.ui.explore import export, looks, received, shapes, words
 from energydash.ui.explore.choices import Choices, Offer
 from energydash.ui.explore.looks import Look, Subject
 from energydash.ui.explore.plots import DRAWING, Plots
 from energydash.ui.explore.reading import Reading
+from energydash.ui.sheets import Sheet
 from energydash.ui.store import Store
 from energydash.ui.theme import Palette
 
 _KINDS: tuple[Kind, ...] = ("region", "fuel", "station")
+_PLOTS = ("over_time", "heat", "duration", "profile", "scatter")
+# These are of the window that the reader has zoomed to; the others are that window.
+_FOLLOWERS = _PLOTS[2:]
 # A zoom is a row of events: the other plots follow when it has come to rest.
 _SETTLE_MS = 250
+_LOOKING = "Looking at what there is …"
+_NOTHING_YET = "Nothing has been received yet: this fills as soon as the stream server sends; press Refresh then"
 _LOOKS = [bundled.text("widgets.css")]
 
 
@@ -50,50 +55,56 @@ class Desk:
         self._facilities: dict[str, schema.FacilityInfo] = {}
         self._origin = ""
         self._asked = 0
+        self._which = 0
         self._shown: _Shown | None = None
         self._window: tuple[float, float] | None = None
         self._follows = False
-        self._steps: deque[Callable[[], None]] = deque()
+        # A set that keeps its order.
+        self._due: dict[str, None] = {}
         self._choices = Choices(self._ask)
         self._lay_out()
 
     def _lay_out(self) -> None:
         self._heat_of = pn.widgets.Select(label="Heat map of", options={}, width=140, margin=(2, 4), stylesheets=_LOOKS)  # fmt: skip
-        self._heat_of.param.watch(
-            lambda _: self._draw_in_steps(*self._steps, self._draw_heat), "value"
-        )
+        self._heat_of.param.watch(lambda _: turns.soon(self._choose_heat), "value")
         again = pn.widgets.Button(
-            label="Refresh", align="end", width=70, margin=(2, 4), stylesheets=_LOOKS
+            label="Refresh", width=70, margin=(2, 10, 2, 0), stylesheets=_LOOKS
         )
-        again.on_click(lambda _: self.begin())
-        self._csv = pn.widgets.FileDownload(
-            callback=self._as_csv, filename="energydash.csv", label="CSV", width=56, margin=(2, 4),
-            align="end", disabled=True, stylesheets=_LOOKS,
-        )  # fmt: skip
+        again.on_click(lambda _: turns.soon(self._begin))
         own = [bundled.text("explore.css")]
-        self._status = pn.pane.HTML("", sizing_mode="stretch_width", margin=0, stylesheets=own)
-        self._key = pn.pane.HTML("", sizing_mode="stretch_width", margin=0, stylesheets=own)
-        self._panes = [
-            pn.pane.HoloViews(None, linked_axes=False, sizing_mode="stretch_both", min_height=170, margin=0,
-                css_classes=[place])
-            for place in ("over-time", "heat", "duration", "profile", "scatter")
-        ]  # fmt: skip
-        self._time, self._heat, self._duration, self._profile, self._scatter = self._panes
-        self._area = pn.Column(*self._panes, sizing_mode="stretch_both", margin=0, visible=False,
-            stylesheets=[bundled.text("explore_plots.css")])  # fmt: skip
+        self._status = pn.pane.HTML(words.status("busy", _LOOKING), margin=0, stylesheets=own)
+        self._key = pn.pane.HTML("", margin=0, stylesheets=own)
+        self._panes = {
+            name: pn.pane.HoloViews(None, linked_axes=False, sizing_mode="stretch_both", min_height=170, margin=0, css_classes=[name])
+            for name in _PLOTS
+        }  # fmt: skip
+        grid = pn.Column(*self._panes.values(), sizing_mode="stretch_both", margin=0, stylesheets=[bundled.text("explore_plots.css")])  # fmt: skip
+        # In a frame, because a grid of our own style does not let itself be hidden.
+        self._area = pn.Column(grid, sizing_mode="stretch_both", margin=0, visible=False)
+        self._controls = pn.FlexBox(*self._choices.widgets, self._heat_of, margin=(6, 4, 0, 4), align_items="end", visible=False)  # fmt: skip
+        told = pn.FlexBox(
+            self._key, self._status, again, margin=(2, 0, 0, 0), align_items="center"
+        )
         self.view = pn.Column(
-            pn.FlexBox(*self._choices.widgets, self._heat_of, again, self._csv, margin=(6, 4, 0, 4), align_items="end"),
-            self._status, self._key, self._area, Wide(width=0, height=0, margin=0),
+            self._controls, told, self._area, self._rendered(),
             sizing_mode="stretch_both", margin=0, scroll="y-auto",
         )  # fmt: skip
 
-    def begin(self) -> None:
+    def _rendered(self) -> Rendered:
+        """Give what begins, as the last part of the view, when the browser has rendered all before it."""
+        part = Rendered(width=0, height=0, margin=0)
+        part.heard(lambda _: turns.soon(self._begin))
+        return part
+
+    def _begin(self) -> None:
         """See what there is, then ask."""
-        self._say("busy", "Looking at what there is …")
+        self._say("busy", _LOOKING)
         self._later(self._open)
 
     def paint(self, palette: Palette) -> None:
         """Take another theme."""
+        if palette is self._palette:
+            return
         self._palette = palette
         if self._shown is not None:
             self._draw(self._shown, keep_window=True)
@@ -111,11 +122,11 @@ class Desk:
 
     def _back(self, show: Callable[[], None]) -> None:
         """Show something under the lock; where the session has ended, nobody runs it."""
-        self._document.add_next_tick_callback(show)
+        turns.take(self._document, show)
 
     async def _open(self) -> None:
         if self._reading is None:
-            self._back(self._offer_received)
+            self._offer_received()
             return
         contents = await self._reading.contents()
         end = contents.end
@@ -131,40 +142,44 @@ class Desk:
         self._back(partial(self._take, offer, origin))
 
     def _offer_received(self) -> None:
+        # On the event loop, like all that reads the store: its feed writes it there.
         times = self._store.times
         if not times:
-            self._fail(
-                "Nothing has been received yet: this fills as soon as the stream server sends; press Refresh then"
-            )
+            self._back(partial(self._fail, _NOTHING_YET))
             return
         offer = Offer(
             metrics={kind: received.metrics(kind) for kind in _KINDS},
             facilities=(), start=times[0].astimezone(nem.NEM_ZONE), end=times[-1].astimezone(nem.NEM_ZONE),
         )  # fmt: skip
-        self._take(
-            offer, words.place(None, self._store.source, simulated=self._store.simulated)
-        )
+        origin = words.place(None, self._store.source, simulated=self._store.simulated)
+        self._back(partial(self._take, offer, origin))
 
     def _take(self, offer: Offer, origin: str) -> None:
         self._origin = origin
         self._facilities = {each.code: each for each in offer.facilities}
         self._choices.offer(offer)
+        self._controls.visible = True
         self._ask()
 
     def _ask(self) -> None:
+        self._asked += 1
         question = self._choices.question()
         if question is None:
             self._fail("Choose at least one to look at, and a span that ends after it starts")
             return
-        self._asked += 1
         self._say("busy", "Reading …")
         self._later(partial(self._answer, question, self._asked))
 
     async def _answer(self, question: Question, number: int) -> None:
-        if self._reading is None:
-            tracks = received.answer(question, self._store)
-        else:
-            tracks = await self._reading.ask(question)
+        try:
+            if self._reading is None:
+                tracks = received.answer(question, self._store)
+            else:
+                tracks = await self._reading.ask(question)
+        except EnergydashError:
+            if number == self._asked:
+                raise
+            return
         # Of several questions in a row only the last one is answered.
         if number == self._asked:
             self._back(partial(self._show, _Shown(question, tracks)))
@@ -176,8 +191,8 @@ class Desk:
         self._draw(shown, keep_window=False)
 
     def _fail(self, text: str) -> None:
+        self._shown = None
         self._area.visible = False
-        self._csv.disabled = True
         self._key.object = ""
         self._say("fault", text)
 
@@ -198,48 +213,49 @@ class Desk:
         labels = {look.label: i for i, look in enumerate(drawn)}
         self._key.object = words.legend(drawn)
         if self._heat_of.options != labels:
+            self._which = 0
             self._heat_of.param.update(options=labels, value=0)
-        self._csv.filename = f"energydash_{shown.question.kind}_{shown.question.metric}.csv"
-        self._csv.disabled = False
         self._area.visible = True
-        self._draw_in_steps(self._draw_time, self._draw_heat, *self._followers())
+        self._redraw(*_PLOTS)
 
-    def _draw_in_steps(self, *steps: Callable[[], None]) -> None:
-        """Draw one plot after the other, so that other readers' pages go on between two of them."""
-        idle = not self._steps
-        self._steps = deque(steps)
+    def _choose_heat(self) -> None:
+        which = self._heat_of.value
+        if which not in {None, self._which}:
+            self._which = which
+            self._redraw("heat")
+
+    def _redraw(self, *names: str) -> None:
+        """Draw plots in a worker thread of Bokeh's, so that other readers' pages go on meanwhile."""
+        idle = not self._due
+        self._due.update(dict.fromkeys(names))
         if idle:
-            self._back(self._step)
+            self._document.add_next_tick_callback(self._draw_due)
 
-    def _step(self) -> None:
-        if not self._steps:
+    def _draw_due(self) -> None:
+        """Draw what is due in one message: for each that comes by itself the browser lays out all of them anew."""
+        if self._shown is None:
+            self._due.clear()
             return
-        step = self._steps.popleft()
-        self._back(self._step)
-        # Bokeh runs callbacks in threads, and HoloViews' options are the whole process's.
-        with DRAWING:
-            step()
+        with DRAWING, pn.io.hold(self._document):
+            try:
+                while self._due:
+                    name = next(iter(self._due))
+                    del self._due[name]
+                    self._panes[name].object = self._picture(name, self._shown)
+            finally:
+                # One that fails does not keep the others away.
+                if self._due:
+                    self._document.add_next_tick_callback(self._draw_due)
+                else:
+                    self._tell_what()
 
-    def _draw_time(self) -> None:
-        if self._shown is not None:
-            self._time.object = self._plots().over_time(self._subject(self._shown.tracks))
-
-    def _draw_heat(self) -> None:
-        if self._shown is not None and self._heat_of.value is not None:
-            subject = self._subject(self._shown.tracks)
-            which = min(self._heat_of.value, len(subject.looks) - 1)
-            self._heat.object = self._plots().heat(subject, which)
-
-    def _followers(self) -> tuple[Callable[[], None], ...]:
-        """Give what draws the window that the reader has zoomed to."""
-
-        def draw(pane: pn.pane.HoloViews, name: str) -> None:
-            if self._shown is not None:
-                subject = self._subject(self._within(self._shown))
-                pane.object = getattr(self._plots(), name)(subject)
-
-        panes = {"duration": self._duration, "profile": self._profile, "scatter": self._scatter}
-        return (*(partial(draw, pane, name) for name, pane in panes.items()), self._tell_what)
+    def _picture(self, name: str, shown: _Shown) -> hv.Element | hv.Overlay:
+        tracks = self._within(shown) if name in _FOLLOWERS else shown.tracks
+        plots, subject = Plots(self._palette, self._range, self._zoomed), self._subject(tracks)
+        if name == "heat":
+            return plots.heat(subject, self._which)
+        draw: Callable[[Subject], hv.Overlay] = getattr(plots, name)
+        return draw(subject)
 
     def _tell_what(self) -> None:
         if self._shown is not None:
@@ -269,10 +285,7 @@ class Desk:
 
     def _follow(self) -> None:
         self._follows = False
-        self._draw_in_steps(*self._steps, *self._followers())
-
-    def _plots(self) -> Plots:
-        return Plots(self._palette, self._range, self._zoomed)
+        self._redraw(*_FOLLOWERS)
 
     def _subject(self, tracks: Tracks) -> Subject:
         """Give what the plots draw; a step is that of the whole span, whatever part of it is looked at."""
@@ -289,15 +302,14 @@ class Desk:
             question, self._choices.labels, self._facilities, self._palette
         )
 
-    def _as_csv(self) -> io.StringIO:
-        """Give what is shown, the part that the reader has zoomed to."""
-        text = io.StringIO()
-        if self._shown is not None:
-            question, tracks = self._shown.question, self._within(self._shown)
-            every_ms = self._choices.every_ms(self._shown.tracks)
-            labels = [look.label for look in self._looks(question)]
-            lines = shapes.lines(tracks.tracks, tracks, every_ms)
-            about = words.about(question, tracks, every_ms, self._origin)
-            text.write(export.lines_csv(lines, labels, METRICS[question.metric].unit, about))
-            text.seek(0)
-        return text
+    def sheet(self) -> Sheet | None:
+        """Give what is shown, the part that the reader has zoomed to, as CSV; None where nothing is."""
+        if self._shown is None:
+            return None
+        question, tracks = self._shown.question, self._within(self._shown)
+        every_ms = self._choices.every_ms(self._shown.tracks)
+        labels = [look.label for look in self._looks(question)]
+        lines = shapes.lines(tracks.tracks, tracks, every_ms)
+        about = words.about(question, tracks, every_ms, self._origin)
+        text = export.lines_csv(lines, labels, METRICS[question.metric].unit, about)
+        return Sheet(f"energydash_{question.kind}_{question.metric}.csv", text)

@@ -11,6 +11,7 @@ from bokeh.events import RangesUpdate
 from bokeh.models import (
     FixedTicker,
     HoverTool,
+    NoOverlap,
     NumeralTickFormatter,
     Range1d,
     WheelZoomTool,
@@ -57,20 +58,24 @@ class Plots:
         times = lines.times.astype("datetime64[ms]")
         points = [(times, values) for values in lines.columns]
         tips = (_WHEN, ("$name", _value(subject.metric)))
-        return self._curves(subject, points, "time", "NEM time (UTC+10)", "Over time", tips, self._share_time)  # fmt: skip
+        metric = METRICS[subject.metric]
+        title = f"Over time: {metric.label.lower()}, {metric.unit}"
+        return self._curves(subject, points, "time", title, tips, self._share_time)
 
     def duration(self, subject: Subject) -> hv.Overlay:
         """Give the duration curves."""
         lines = shapes.lines(subject.tracks.tracks, subject.tracks, subject.every_ms)
         points = [shapes.duration(values) for values in lines.columns]
         tips = ("at least this, @share{0.0} % of the time", ("$name", _value(subject.metric)))
-        return self._curves(subject, points, "share", "share of the time, %", "Duration curve", tips)  # fmt: skip
+        title = f"Duration curve: {METRICS[subject.metric].unit} by % of the time"
+        return self._curves(subject, points, "share", title, tips)
 
     def profile(self, subject: Subject) -> hv.Overlay:
         """Give the mean days."""
         points = [shapes.profile(track, subject.tracks) for track in subject.tracks.tracks]
         tips = ("@hour{00.0} h, mean of all days", ("$name", _value(subject.metric)))
-        return self._curves(subject, points, "hour", "hour of the day, NEM time", "Daily profile", tips)  # fmt: skip
+        title = f"Daily profile: mean {METRICS[subject.metric].unit} by hour"
+        return self._curves(subject, points, "hour", title, tips)
 
     def heat(self, subject: Subject, which: int) -> hv.Image:
         """Give a line's values by day and time of day."""
@@ -88,7 +93,7 @@ class Plots:
         ).opts(
             cmap=_COLOURS, clim=(float(low), float(max(high, low + 1e-9))), colorbar=True, colorbar_opts={"title": ""}, tools=[hover],
             default_tools=_TOOLS, active_tools=["xwheel_zoom"], responsive=True, min_height=HEIGHT, ylim=(0, 24), yticks=[0, 6, 12, 18, 24],
-            xlabel="day", ylabel="hour, NEM time", title=f"Time of day: {subject.looks[which].label}, {metric.unit}",
+            title=f"Time of day: {subject.looks[which].label}, {metric.unit}",
             hooks=[self._finish, self._share_time, _finish_bar(self._palette)],
         )  # fmt: skip
 
@@ -106,7 +111,7 @@ class Plots:
         tips = ("@share{0.0} % renewable", ("$name", _value(_PRICE)))
         return self._overlay(parts).opts(
             hv.opts.Overlay(
-                xlabel="renewable share, %", ylabel="price, $/MWh", title="Price against renewables",
+                title="Price against renewables, $/MWh by %",
                 hooks=[self._finish, _name(subject.scope_looks, tips, known), _bend_axis(prices)], **_frame(),
             )
         )  # fmt: skip
@@ -116,12 +121,10 @@ class Plots:
         subject: Subject,
         points: Sequence[tuple[Any, Numbers]],
         across: str,
-        x_label: str,
         title: str,
         tips: tuple[str, tuple[str, str]],
         *hooks: Callable[[Any, Any], None],
     ) -> hv.Overlay:
-        metric = METRICS[subject.metric]
         bent = subject.metric == _PRICE
         parts = [
             hv.Curve((x, _bent(y) if bent else y), [across], ["place"]).opts(
@@ -132,7 +135,7 @@ class Plots:
         axis = (_bend_axis([y for _, y in points]),) if bent else ()
         return self._overlay(parts).opts(
             hv.opts.Overlay(
-                xlabel=x_label, ylabel=f"{metric.label.lower()}, {metric.unit}", title=title,
+                title=title,
                 hooks=[self._finish, _name(subject.looks, tips, [y for _, y in points]), *hooks, *axis], **_frame(),
             )
         )  # fmt: skip
@@ -157,6 +160,10 @@ class Plots:
         title.text_font = FONT
         title.text_font_size = "12.5px"
         state.html_attributes = {"role": "img", "aria-label": str(title.text)}
+        # The title says what the axes are, and leaves their room to the picture.
+        for axis in (*state.xaxis, *state.yaxis):
+            axis.axis_label = None
+            axis.major_label_policy = NoOverlap()
         for axis in state.yaxis:
             if not isinstance(axis.formatter, NumeralTickFormatter):
                 axis.formatter = NumeralTickFormatter(format="0,0.[00]")
@@ -193,7 +200,8 @@ def _name(
         for renderer, look, column in zip(drawn, looks, values, strict=True):
             renderer.name = look.label
             renderer.data_source.data["value"] = column
-            renderer.nonselection_glyph = renderer.muted_glyph = None
+            renderer.nonselection_glyph = renderer.selection_glyph = renderer.muted_glyph = None
+            renderer.view = drawn[0].view
         plot.state.add_tools(
             HoverTool(
                 renderers=drawn, tooltips=tip(*tips), formatters={"@time": "datetime"}, show_arrow=False
@@ -222,6 +230,7 @@ def _finish_bar(palette: Palette) -> Callable[[Any, Any], None]:
             bar.background_fill_color = palette.panel
             bar.major_label_text_color = palette.muted
             bar.major_label_text_font = FONT
+            bar.formatter = NumeralTickFormatter(format="0,0.[00]")
             bar.width = 8
             bar.title = None
             bar.padding = 2
