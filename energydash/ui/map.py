@@ -93,7 +93,9 @@ class Map:
         plot.grid.visible = False
         settle(plot)
         # What is seen at first; only ranges that follow data keep a map's proportions, and these follow nothing else.
-        extent = plot.quad(left=[west], right=[east], bottom=[south], top=[north], visible=False)
+        extent = plot.quad(
+            left=[west], right=[east], bottom=[south], top=[north], visible=False
+        )
         for seen in (plot.x_range, plot.y_range):
             seen.update(renderers=[extent])
         if tiles:
