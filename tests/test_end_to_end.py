@@ -22,6 +22,7 @@ from servers import reader_of
 from energydash import nem, schema
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "realdata"
+LINK_METRICS = {"flow", "flow_import_limit", "flow_export_limit"}
 LIMIT_S = 20
 HALVES = ["battery_charging", "battery_discharging"]
 
@@ -152,7 +153,7 @@ class Page:
     """What a page would hold: newest values by station and by market key, charts by (scope, time)."""
 
     def __init__(self, frames) -> None:
-        self.values, self.prices, self.charts = {}, {}, {}
+        self.values, self.prices, self.charts, self.links = {}, {}, {}, {}
         for frame in frames:
             match frame["type"].removeprefix("initial_"):
                 case "data" | "facility_update":
@@ -177,6 +178,14 @@ class Page:
                 row = {name: scope[name][index] for name in ("demand", "price", "emissions")}
                 row["fuel"] = {g: column[index] for g, column in scope.get("fuel", {}).items()}
                 self.charts[scope["scope"], moment(text)] = row
+        for link in frame.get("links", []):
+            for index, text in enumerate(frame["times"]):
+                for metric in ("flow", "import_limit", "export_limit"):
+                    column = link.get(metric, [])
+                    key = f"flow_{metric}".replace("flow_flow", "flow")
+                    self.links[key, link["link"], moment(text)] = (
+                        column[index] if column else None
+                    )
 
 
 async def travel(folder: Path) -> None:
@@ -213,7 +222,8 @@ async def compare(port, frames, expected, prices) -> None:
         newest_prices[metric, region] = (time, value)
     assert page.prices == newest_prices
     for (metric, region, time), value in prices.items():
-        assert page.charts[region or "NEM", time][metric] == value
+        shown = page.links[metric, region, time] if metric in LINK_METRICS else page.charts[region or "NEM", time][metric]  # fmt: skip
+        assert shown == value
     compare_sums(page.charts, expected)
 
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=LIMIT_S) as http:

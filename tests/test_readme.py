@@ -50,7 +50,7 @@ RUN_BY = {
     # README says that it was not tried: there is no container tool where this is tested.
     ("sh", "podman build"): None,
     ("", "server_name: node1"): "test_readme.py::test_nats_accepts_the_configuration",
-    ("sh", "energydash publish --broker mqtt://node1"): "test_cluster.py::test_a_killed_node_costs_no_replica_any_record",
+    ("sh", "nats stream add"): "test_cluster.py::test_a_killed_node_costs_no_replica_any_record",
     ("nginx", "location /grid/"): "test_readme.py::test_nginx_hands_the_page_and_its_socket_on",
     ("sh", "energydash publish --broker mqtts://ann"): "test_broker_access.py::test_a_client_certificate_opens_the_door_and_without_one_it_is_said",
     ("python", "polars.read_parquet"): "test_convert_formats.py::test_the_readmes_line_reads_what_the_csv_holds",
