@@ -7,9 +7,10 @@ from typing import Any
 import panel as pn
 from bokeh.models import (
     ColumnDataSource,
-    DataRange1d,
+    CustomJS,
     HoverTool,
     PanTool,
+    Range1d,
     ResetTool,
     Scatter,
     TapTool,
@@ -84,7 +85,7 @@ class Map:
         east, north = geography.mercator(_EAST, _NORTH)
         wheel = WheelZoomTool()
         plot = figure(
-            x_range=DataRange1d(range_padding=0), y_range=DataRange1d(range_padding=0), match_aspect=True,
+            x_range=Range1d(start=west, end=east), y_range=Range1d(start=south, end=north),
             x_axis_type=None, y_axis_type=None, sizing_mode="stretch_both", min_height=300, min_border=0,
             tools=[PanTool(), wheel, ResetTool()], output_backend="canvas",
             html_attributes={"role": "img", "aria-label": _WORDS, "data-testid": "map"},
@@ -92,12 +93,13 @@ class Map:
         plot.toolbar.active_scroll = wheel
         plot.grid.visible = False
         settle(plot)
-        # What is seen at first; only ranges that follow data keep a map's proportions, and these follow nothing else.
-        extent = plot.quad(
-            left=[west], right=[east], bottom=[south], top=[north], visible=False
+        proportions = CustomJS(
+            args={"plot": plot, "extent": [west, south, east, north]},
+            code=bundled.text("proportions.js"),
         )
-        for seen in (plot.x_range, plot.y_range):
-            seen.update(renderers=[extent])
+        # Bokeh's own `match_aspect` follows the frame only until it takes a range's first value for a reader's wish.
+        plot.js_on_change("inner_width", proportions)
+        plot.js_on_change("inner_height", proportions)
         if tiles:
             plot.add_tile(WMTSTileSource(url=tiles))
         self._ground = Ground(plot, tiles=bool(tiles))
