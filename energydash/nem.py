@@ -72,7 +72,7 @@ REGIONS: tuple[Region, ...] = (
         label="TAS",
         name="Tasmania",
         network="NEM",
-        latitude=-42.3,
+        latitude=-43.0,
         longitude=150.4,
     ),
     Region(
@@ -81,7 +81,7 @@ REGIONS: tuple[Region, ...] = (
         name="Western Australia",
         network="WEM",
         latitude=-27.0,
-        longitude=121.5,
+        longitude=126.0,
     ),
 )
 

@@ -41,9 +41,9 @@ _PLACES = {
 _Align = Literal["left", "right"]
 _LABELS: dict[frozenset[str], tuple[Point, _Align]] = {
     frozenset({"NSW1", "QLD1"}): ((149.0, -28.0), "right"),
-    frozenset({"NSW1", "VIC1"}): ((155.0, -38.1), "right"),
+    frozenset({"NSW1", "VIC1"}): ((157.4, -37.2), "right"),
     frozenset({"SA1", "VIC1"}): ((139.5, -38.3), "right"),
-    frozenset({"TAS1", "VIC1"}): ((148.4, -40.5), "left"),
+    frozenset({"TAS1", "VIC1"}): ((148.4, -40.1), "left"),
 }
 
 

@@ -31,7 +31,7 @@ from energydash.ui.theme import Palette, settle, tip
 _AT_ONCE = 3
 _WORDS = "Map of power stations"
 
-_WEST, _EAST, _SOUTH, _NORTH = 130.5, 155.2, -44.2, -12.5
+_WEST, _EAST, _SOUTH, _NORTH = 130.5, 157.6, -44.2, -14.2
 _SWATCH = "display:inline-block;width:10px;height:10px;border-radius:50%;background:@color"
 _TOOLTIP = tip(
     f"<i style='{_SWATCH}'></i> <b>@name</b>, @region<br>@fuel",

@@ -41,7 +41,9 @@ export function render({ model, el }) {
   const toast = (alert) => {
     const card = part("div", "toast", "")
     card.dataset.kind = alert.kind
-    card.append(part("span", "", `${alert.when ? `${alert.when} ` : ""}${alert.text}${alert.more ? `, ${alert.more}` : ""}`))
+    const text = part("span", "", `${alert.when ? `${alert.when} ` : ""}${alert.text}${alert.more ? ", " : ""}`)
+    text.append(part("span", "whole", alert.more))
+    card.append(text)
     let timer = null
     const wait = () => { clearTimeout(timer); timer = setTimeout(() => card.remove(), TOAST_MS) }
     // Nobody is hurried who reads it or is about to press a button of it.

@@ -10,6 +10,15 @@ const deepActive = () => {
   return at
 }
 
+// Round numbers, two to four, for a scale's marks.
+const marks = (low, high) => {
+  const least = (high - low) / 3
+  const ten = 10 ** Math.floor(Math.log10(least))
+  const step = [1, 2, 5, 10].map((n) => n * ten).find((each) => each >= least)
+  const from = Math.ceil(low / step)
+  return Array.from({ length: Math.floor(high / step) - from + 1 }, (_, i) => (from + i) * step)
+}
+
 export function render({ model, el }) {
   el.innerHTML = `
     <section class="pane" role="region" aria-labelledby="name" data-testid="detail" hidden>
@@ -87,7 +96,7 @@ export function render({ model, el }) {
       if (v != null) { line += `${begun < 0 ? "M" : "L"}${x(i).toFixed(1)} ${y(v).toFixed(1)}`; if (begun < 0) { begun = i; area += `M${x(i).toFixed(1)} ${y(0).toFixed(1)}` } area += `L${x(i).toFixed(1)} ${y(v).toFixed(1)}` }
       if (begun >= 0 && (v == null || i === power.length - 1)) { area += `L${x(v == null ? i - 1 : i).toFixed(1)} ${y(0).toFixed(1)}Z`; begun = -1 }
     })
-    const steps = low < 0 ? [high, 0, low] : [high, high / 2, 0]
+    const steps = marks(low, high)
     $(".grid").setAttribute("d", steps.map((v) => `M${LEFT} ${y(v).toFixed(1)}H${WIDTH - 4}`).join(""))
     $(".line").setAttribute("d", line)
     $(".area").setAttribute("d", area)

@@ -67,9 +67,7 @@ class Desk:
     def _lay_out(self) -> None:
         self._heat_of = pn.widgets.Select(label="Heat map of", options={}, width=140, margin=(2, 4), stylesheets=_LOOKS)  # fmt: skip
         self._heat_of.param.watch(lambda _: turns.soon(self._choose_heat), "value")
-        again = pn.widgets.Button(
-            label="Refresh", width=70, margin=(2, 10, 2, 0), stylesheets=_LOOKS
-        )
+        again = pn.widgets.Button(label="Refresh", width=70, margin=(2, 10), stylesheets=_LOOKS)
         again.on_click(lambda _: turns.soon(self._begin))
         own = [bundled.text("explore.css")]
         self._status = pn.pane.HTML(words.status("busy", _LOOKING), margin=0, stylesheets=own)
