@@ -24,6 +24,9 @@ needs_chromium = [
     pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed"),
 ]
 
+LIMIT_S = 30
+"""How long to wait for what a page does at once: a limit costs nothing while it holds, and a busy machine is slow."""
+
 # Reads the page's models: `of` gives the source of a figure's glyph whose data has a column.
 READ = """
 (() => {
@@ -147,7 +150,11 @@ class Visit:
             timeout=30_000,
         )
         self.page.evaluate(READ)
-        self.page.wait_for_function("grid.column('stack', 'demand').length > 0")
+        # Each part is rendered by a module of its own, and none waits for another.
+        self.page.wait_for_function(
+            "(parts) => grid.column('stack', 'demand').length > 0 && parts.every((id) => grid.deep(id))",
+            arg=["card-NEM", "total", "count", "moment", "today-title", "toasts", "detail"],
+        )
 
     def _response(self, response):
         if response.status >= 400:
@@ -179,13 +186,23 @@ class Visit:
             expression, arg=argument, timeout=limit_s * 1000, polling=50
         )
 
+    def settled(self, expression):
+        """Read a place on the screen once it no longer moves: at first the page is still being laid out."""
+        self.page.wait_for_function(
+            f"() => {{ const now = JSON.stringify({expression}), still = window.place === now;"
+            " window.place = now; return still }",
+            timeout=LIMIT_S * 1000,
+            polling=250,
+        )
+        return self.read("JSON.parse(window.place)")
+
     def text(self, testid):
         return self.page.get_by_test_id(testid).first.inner_text()
 
     def stage(self):
         return self.read("document.documentElement.dataset.stage")
 
-    def moves(self, intervals=2, limit_s=30):
+    def moves(self, intervals=2, limit_s=60):
         """Wait until so many intervals have come."""
         newest = self.read("Math.max(...grid.column('stack', 't'))")
         self.wait(
