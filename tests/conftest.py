@@ -10,13 +10,13 @@ from processes import Up, free_port, running, wait_until
 @pytest.fixture(scope="session")
 def grid(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     """A fresh `up` on the simulated grid, four times as fast as usual. Only the last file to use it kills parts of it."""
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    ports = ("--port", str(port), "--server-port", str(free_port()))
+    base = free_port(row=3)
+    url = f"http://127.0.0.1:{base}"
+    ports = ("--port-base", str(base))
     folder = tmp_path_factory.mktemp("up")
     with running("up", "--no-open", "--speed", "240", *ports, cwd=folder) as process:
         said = folder / "stderr.txt"
-        wait_until(lambda: url in said.read_text(), 60, "up says where the page is")
+        wait_until(lambda: url in said.read_text(), 120, "up says where the page is")
         yield Up(process, url, said)
 
 
