@@ -116,7 +116,7 @@ async def put_all(client: Client, messages: Iterable[tuple[str, bytes]]) -> None
     await client.settled()
 
 
-async def until(condition: Callable[[], object], what: str, limit_s: float = 10) -> None:
+async def until(condition: Callable[[], object], what: str, limit_s: float = 30) -> None:
     """Poll until the condition holds; fail with `what` after the limit."""
     deadline = time.monotonic() + limit_s
     while not condition():

@@ -122,6 +122,17 @@ def first_view(context, url):
     return seen
 
 
+def seriously_wrong(page):
+    """What axe finds on the page as it is now: each rule with the elements that break it."""
+    from axe_playwright_python.sync_playwright import Axe  # noqa: PLC0415
+
+    return [
+        (each["id"], [node["html"][:200] for node in each["nodes"]])
+        for each in Axe().run(page).response["violations"]
+        if each["impact"] in {"serious", "critical"}
+    ]
+
+
 class Visit:
     """One browser context with one page, and all that it did."""
 

@@ -4,19 +4,24 @@ from collections.abc import Iterator
 
 import pytest
 from browsing import chromium
+from hypothesis import settings
 from processes import Up, free_port, running, wait_until
+
+# A slow machine is no fault. Where CI is set, hypothesis tries the same examples in each run; elsewhere it looks for new ones.
+settings.register_profile("patient", settings(), deadline=None)
+settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session")
 def grid(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     """A fresh `up` on the simulated grid, four times as fast as usual. Only the last file to use it kills parts of it."""
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    ports = ("--port", str(port), "--server-port", str(free_port()))
+    base = free_port(row=3)
+    url = f"http://127.0.0.1:{base}"
+    ports = ("--port-base", str(base))
     folder = tmp_path_factory.mktemp("up")
     with running("up", "--no-open", "--speed", "240", *ports, cwd=folder) as process:
         said = folder / "stderr.txt"
-        wait_until(lambda: url in said.read_text(), 60, "up says where the page is")
+        wait_until(lambda: url in said.read_text(), 120, "up says where the page is")
         yield Up(process, url, said)
 
 

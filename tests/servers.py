@@ -17,7 +17,7 @@ from energydash.server.fanout import Fanout
 from energydash.server.hub import Hub
 from energydash.server.limits import Doorkeeper, Limits
 
-LIMIT_S = 5.0
+LIMIT_S = 30.0
 
 
 class Live:

@@ -10,6 +10,8 @@ import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import suppress
+from threading import Thread
 
 import msgspec
 import psutil
@@ -29,18 +31,12 @@ from processes import (
 
 from energydash.errors import EnergydashError
 from energydash.supervise import remote
-from energydash.supervise.ports import is_free
 
 needs_linux = pytest.mark.skipif(not hasattr(psutil.Process, "rlimit"), reason="only Linux sets another process's limits")  # fmt: skip
 
 
-def free_base():
-    """Three ports in a row."""
-    return next(base for base in iter(free_port, 0) if base < 65000 and all(map(is_free, range(base, base + 3))))  # fmt: skip
-
-
 def health(base):
-    with urllib.request.urlopen(f"http://127.0.0.1:{base + 1}/health", timeout=5) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{base + 1}/health", timeout=30) as answer:
         return json.loads(answer.read())
 
 
@@ -62,7 +58,7 @@ def status(folder):
 def detached(tmp_path_factory):
     """An `up` in the background whose simulated grid runs 20 minutes a second; the last test to use it ends it."""
     tmp_path = tmp_path_factory.mktemp("detached")
-    base = free_base()
+    base = free_port(row=3)
     arguments = ("up", "--detach", "--source", "demo", "--speed", "1200", "--port-base", str(base), "--no-open")  # fmt: skip
     done = energydash(*arguments, cwd=tmp_path)
     try:
@@ -81,10 +77,10 @@ def test_on_a_full_disk_it_streams_on_says_so_and_recovers_by_itself(detached):
     supervisor.rlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
     try:
         failing = wait_until(
-            lambda: [p for p in status(folder)["parts"] if p["state"] == "failed"], 60, "the feed fails"
+            lambda: [p for p in status(folder)["parts"] if p["state"] == "failed"], 90, "the feed fails"
         )  # fmt: skip
         before = health(base)["event_time"]
-        wait_until(lambda: health(base)["event_time"] > before, 40, "it streams on")
+        wait_until(lambda: health(base)["event_time"] > before, 60, "it streams on")
     finally:
         supervisor.rlimit(resource.RLIMIT_FSIZE, unlimited)
     restarts = {part["name"]: part["restarts"] for part in status(folder)["parts"]}
@@ -103,10 +99,10 @@ def test_in_the_background_it_is_seen_holds_its_folder_and_is_ended_with_all_its
     folder, base, started = detached
     assert f"http://127.0.0.1:{base}" in started.stdout
 
-    wait_until(lambda: (found := status(folder)) and found["ready"], 30, "all of it is ready")
+    wait_until(lambda: (found := status(folder)) and found["ready"], 60, "all of it is ready")
     now = json.loads(energydash("status", "--json", cwd=folder).stdout)
     shown = energydash("status", cwd=folder)
-    second = energydash("up", "--detach", "--port-base", str(free_base()), cwd=folder)
+    second = energydash("up", "--detach", "--port-base", str(free_port(row=3)), cwd=folder)
     family = [psutil.Process(now["pid"]), *descendants(now["pid"])]
     began = time.monotonic()
     ended = energydash("down", cwd=folder)
@@ -130,13 +126,13 @@ def test_in_the_background_it_is_seen_holds_its_folder_and_is_ended_with_all_its
 
 
 def test_after_a_kill_down_finds_nobody_and_touches_nobody(tmp_path):
-    ports = ("--port-base", str(free_base()), "--source", "demo", "--no-open", "--no-ui")
+    ports = ("--port-base", str(free_port(row=3)), "--source", "demo", "--no-open", "--no-ui")
     # For another broker than our own, this must not keep the parts from ours.
     other = {"ENERGYDASH_CA_FILE": str(tmp_path / "elsewhere.pem")}
     with running("up", *ports, cwd=tmp_path, **other) as process:
         file = tmp_path / "data/live/up.json"
         wait_until(
-            lambda: file.exists() and json.loads(file.read_bytes()).get("parts"), 20, "it is noted"
+            lambda: file.exists() and json.loads(file.read_bytes()).get("parts"), 60, "it is noted"
         )  # fmt: skip
         family = descendants(process.pid)
         process.kill()
@@ -145,7 +141,7 @@ def test_after_a_kill_down_finds_nobody_and_touches_nobody(tmp_path):
         assert energydash("status", cwd=tmp_path).returncode == 1
         assert energydash("down", cwd=tmp_path).returncode == 0
 
-    assert psutil.wait_procs(family, timeout=10)[1] == []
+    assert psutil.wait_procs(family, timeout=30)[1] == []
     assert not file.exists()
 
 
@@ -153,21 +149,24 @@ def test_after_a_kill_down_finds_nobody_and_touches_nobody(tmp_path):
 def test_on_a_terminal_the_parts_are_a_live_table_and_two_ctrl_c_end_it_at_once(tmp_path):
     main, side = os.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "energydash", "up", "--source", "demo", "--no-open", "--port-base", str(free_base())],
+        [sys.executable, "-m", "energydash", "up", "--source", "demo", "--no-open", "--port-base", str(free_port(row=3))],
         cwd=tmp_path, env=clean_environment(TERM="xterm-256color", COLUMNS="130", LINES="40"),
         stdin=side, stdout=side, stderr=side,
     )  # fmt: skip
     os.close(side)
-    os.set_blocking(main, False)
     shown = bytearray()
 
+    def read():
+        # All the while, as a terminal does: what nobody takes would hold up who writes it.
+        with suppress(OSError):
+            while some := os.read(main, 65536):
+                shown.extend(some)
+
     def reads(*words):
-        try:
-            shown.extend(os.read(main, 65536))
-        except (BlockingIOError, OSError):
-            return False
         return all(word in shown for word in words)
 
+    terminal = Thread(target=read, daemon=True)
+    terminal.start()
     try:
         wait_until(lambda: reads(b"uptime", b"restarts", b"serve", b"ready"), 60, "the table is there")  # fmt: skip
         deaf = Up(process, "").part("serve")
@@ -175,37 +174,39 @@ def test_on_a_terminal_the_parts_are_a_live_table_and_two_ctrl_c_end_it_at_once(
         # Stopped, it does not end when it is asked to.
         deaf.suspend()
         process.send_signal(signal.SIGINT)
-        wait_until(lambda: reads(b"Ctrl-C again kills"), 3, "it says that it stops")
+        wait_until(lambda: reads(b"Ctrl-C again kills"), 30, "it says that it stops")
         process.send_signal(signal.SIGINT)
         began = time.monotonic()
-        code = process.wait(timeout=5)
+        code = process.wait(timeout=30)
+        took_s = time.monotonic() - began
     finally:
         process.kill()
         process.wait()
+        terminal.join(10)
         os.close(main)
 
     assert code in {130, -2}
-    assert time.monotonic() - began < 2.5
-    assert psutil.wait_procs(family, timeout=2)[1] == []
+    assert took_s < 2.5
+    assert psutil.wait_procs(family, timeout=10)[1] == []
     assert b"\x1b[?25l" in shown
 
 
 def test_a_recording_is_replayed_without_a_page_and_stays_as_it_was(tmp_path):
-    taken = ("--start", "2026-03-01T00:00", "--end", "2026-03-01T06:00", "--source", "demo")
+    taken = ("--start", "2026-03-01T00:00", "--end", "2026-03-01T12:00", "--source", "demo")
     assert energydash("fetch", "--quiet", *taken, cwd=tmp_path).returncode == 0
     shutil.move(tmp_path / "data", tmp_path / "recording")
     before = contents(tmp_path / "recording")
-    base = free_base()
-    arguments = ("--replay", "recording", "--no-ui", "--speed", "600", "--port-base", str(base))
+    base = free_port(row=3)
+    arguments = ("--replay", "recording", "--no-ui", "--speed", "240", "--port-base", str(base))
     with running("up", *arguments, cwd=tmp_path) as process:
         said = tmp_path / "stderr.txt"
-        wait_until(lambda: "the recording is at" in said.read_text(), 40, "it says where it is")
+        wait_until(lambda: "the recording is at" in said.read_text(), 90, "it says where it is")
         first = health(base)["event_time"]
-        wait_until(lambda: health(base)["event_time"] > first, 20, "it moves on")
+        wait_until(lambda: health(base)["event_time"] > first, 60, "it moves on")
         names = [part["name"] for part in status(tmp_path)["parts"]]
-        assert interrupt(process, 5) == 130
+        assert interrupt(process, 10) == 130
 
-    assert re.match(r"2026-03-01T0[2345]", first)
+    assert re.match(r"2026-03-01T(0[5-9]|1[01])", first)
     assert names == ["convert", "broker", "publish", "serve"]
     assert contents(tmp_path / "recording") == before
 
@@ -214,15 +215,15 @@ def test_a_recording_is_replayed_without_a_page_and_stays_as_it_was(tmp_path):
 @pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed")
 def test_the_broker_may_be_a_cluster_behind_certificates_of_which_a_node_is_dead(tmp_path):
     pki = issue(tmp_path)
-    base = free_base()
+    base = free_port(row=3)
     with Server("mosquitto", tmp_path, *tls_lines(pki, "require_certificate true", "use_identity_as_username true")) as broker:  # fmt: skip
         arguments = (
             "--source", "demo", "--no-ui", "--port-base", str(base), "--broker", f"mqtts://127.0.0.1:{free_port()},127.0.0.1:{broker.port}",
             *("--ca-file", str(pki / "ca.pem"), "--cert-file", str(pki / "client.pem"), "--key-file", str(pki / "client.key")),
         )  # fmt: skip
         with running("up", *arguments, cwd=tmp_path) as process:
-            wait_until(lambda: (now := status(tmp_path)) and now["ready"], 40, "all of it is ready")  # fmt: skip
+            wait_until(lambda: (now := status(tmp_path)) and now["ready"], 90, "all of it is ready")  # fmt: skip
             names = [part["name"] for part in status(tmp_path)["parts"]]
-            assert interrupt(process, 5) == 130
+            assert interrupt(process, 10) == 130
 
     assert names == ["fetch", "convert", "publish", "serve"]

@@ -44,7 +44,7 @@ EXPLORE = """
 def one(browser, grid):
     visit = Visit(browser, grid.url)
     visit.page.evaluate(EXPLORE)
-    whole = visit.read("grid.ranges('map')")
+    whole = visit.settled("grid.ranges('map')")
     visit.page.get_by_test_id("map").hover()
     visit.page.mouse.wheel(0, -240)
     visit.wait(

@@ -72,17 +72,17 @@ async def replica(broker: Server, **more):
         yield port
     finally:
         serving.cancel()
-        await asyncio.wait([serving], timeout=5)
+        await asyncio.wait([serving], timeout=30)
 
 
 async def ask(port: int, path: str) -> httpx.Response | None:
-    async with httpx.AsyncClient(timeout=5) as client:
+    async with httpx.AsyncClient(timeout=30) as client:
         with contextlib.suppress(httpx.TransportError):
             return await client.get(f"http://127.0.0.1:{port}{path}")
     return None
 
 
-async def ready(port: int, limit_s: float = 15) -> float:
+async def ready(port: int, limit_s: float = 60) -> float:
     """Wait until the server holds every station; give the seconds that took from when it first answered."""
     deadline, answered = time.monotonic() + limit_s, 0.0
     while time.monotonic() < deadline:
@@ -95,7 +95,7 @@ async def ready(port: int, limit_s: float = 15) -> float:
     raise AssertionError("the server never held the grid")
 
 
-async def listening(port: int, limit_s: float = 15) -> None:
+async def listening(port: int, limit_s: float = 60) -> None:
     """Wait until the server has subscribed."""
     deadline = time.monotonic() + limit_s
     while (answer := await ask(port, "/health")) is None or "record" not in answer.text:
@@ -112,7 +112,7 @@ async def seen_at(port: int) -> Screen:
     """Give what a newcomer sees."""
     screen = Screen()
     async with connect(f"ws://127.0.0.1:{port}/ws/realtime", max_size=None) as connection:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while screen.seq < 0:
                 screen.show(await connection.recv())
     return screen
@@ -165,7 +165,7 @@ def everything_in(folder: Path):
     return known(fresh(Fanout(hub)))
 
 
-async def sees(port: int, truth, limit_s: float = 10) -> None:
+async def sees(port: int, truth, limit_s: float = 60) -> None:
     """Wait until a newcomer sees the truth."""
     deadline = time.monotonic() + limit_s
     while known(await seen_at(port)) != truth:
@@ -223,10 +223,10 @@ async def test_a_thousand_who_come_back_at_once_are_served_within_five_seconds(
         before.kill()
     with running(*serve, cwd=folder):
         coming = [asyncio.create_task(visit(port, again=True)) for _ in range(1000)]
-        await until(lambda: any(task.done() for task in coming), "the server listens", 20)
+        await until(lambda: any(task.done() for task in coming), "the server listens", 60)
         started = time.monotonic()
         visitors = await asyncio.gather(*coming)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             greetings = await asyncio.gather(*(visitor.greeted for visitor in visitors))
         took = time.monotonic() - started
         for visitor in visitors:
@@ -256,8 +256,8 @@ async def test_two_replicas_know_the_same_and_stand_in_for_each_other(broker, ta
                 assert json.loads(beginning)["type"] == "initial_data"
                 screen.show(beginning)
                 screen.seq = -1
-                while screen.seq < hello["seq"] + 5:
-                    screen.show(await asyncio.wait_for(connection.recv(), 5))
+                while screen.seq < hello["seq"] + 5 and not publishing.done():
+                    screen.show(await asyncio.wait_for(connection.recv(), 30))
             last = f"?stream={hello['stream']}&seq={screen.seq}"
             # The one that it left still knows where it stands.
             async with connect(url.partition("?")[0] + last, max_size=None) as connection:
@@ -350,7 +350,7 @@ async def come_and_go(port: int, number: int) -> None:
         await asyncio.sleep(0.2)
 
 
-async def garbage_counted(port: int, limit_s: float = 20) -> None:
+async def garbage_counted(port: int, limit_s: float = 60) -> None:
     """Wait until the server has met what is no JSON among the records."""
     deadline = time.monotonic() + limit_s
     while 'result="not_json"' not in (await ask(port, "/metrics")).text:

