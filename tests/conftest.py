@@ -4,7 +4,14 @@ from collections.abc import Iterator
 
 import pytest
 from browsing import chromium
+from hypothesis import HealthCheck, settings
 from processes import Up, free_port, running, wait_until
+
+# How long an example takes says something of the machine, not of the code.
+settings.register_profile(
+    "energydash", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("energydash")
 
 
 @pytest.fixture(scope="session")
