@@ -4,12 +4,14 @@ from collections.abc import Iterator
 
 import pytest
 from browsing import chromium
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from processes import Up, free_port, running, wait_until
 
-# A slow machine is no fault. Where CI is set, hypothesis tries the same examples in each run; elsewhere it looks for new ones.
-settings.register_profile("patient", settings(), deadline=None)
-settings.load_profile("patient")
+# How long an example takes says something of the machine, not of the code. Where CI is set, each run tries the same examples.
+settings.register_profile(
+    "energydash", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("energydash")
 
 
 @pytest.fixture(scope="session")

@@ -61,7 +61,7 @@ class Speaker:
 
     async def read_to(self, last: str) -> None:
         kind = ""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while kind != last:
                 raw = await self._connection.recv()
                 assert isinstance(raw, bytes) == self._packed

@@ -15,7 +15,7 @@ from energydash.stream.client import connected
 def test_the_embedded_broker_ends_cleanly_when_told(tmp_path, number):
     with Server("embedded", tmp_path) as server:
         server.process.send_signal(number)
-        assert server.process.wait(timeout=2) == 0
+        assert server.process.wait(timeout=10) == 0
 
 
 def test_a_port_that_is_taken_is_said_in_one_line(tmp_path):

@@ -94,7 +94,7 @@ async def test_a_broker_that_nobody_vouches_for_is_not_trusted(tables, pki):
             started = time.monotonic()
             with pytest.raises(BrokerError, match=r"CERTIFICATE_VERIFY_FAILED.*certificate$"):
                 await publisher.run(settings(tables, reached(plain, access)), silent)
-            assert time.monotonic() - started < 3
+            assert time.monotonic() - started < 8
 
 
 def with_users(folder):
@@ -127,7 +127,7 @@ async def test_a_wrong_password_is_said_at_once_and_never_shown(tables, version)
         topics = {"facility_topic": config.FACILITY_TOPIC, "market_topic": config.MARKET_TOPIC}
         with pytest.raises(BrokerError, match="check user, password"):
             await subscriber.run(wrong, **topics, sink=Taken())
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 8
     assert "hunter2" not in str(caught.value)
 
 
@@ -148,7 +148,7 @@ async def test_what_nobody_may_read_is_said(tables):
         ann = config.Broker(port=node.port, username="ann", password=config.Secret("right"))
         topics = {"facility_topic": config.FACILITY_TOPIC, "market_topic": config.MARKET_TOPIC}
         with pytest.raises(BrokerError, match="does not let us read"):
-            await asyncio.wait_for(subscriber.run(ann, **topics, sink=Taken()), 5)
+            await asyncio.wait_for(subscriber.run(ann, **topics, sink=Taken()), 30)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ LIMIT_S = 100
 
 def get(port: int, path: str) -> dict | None:
     try:
-        return httpx.get(f"http://127.0.0.1:{port}{path}", timeout=2).json()
+        return httpx.get(f"http://127.0.0.1:{port}{path}", timeout=10).json()
     except httpx.TransportError:
         return None
 
@@ -60,7 +60,7 @@ def test_a_killed_node_costs_no_replica_any_record(tables):
                 )
             )  # fmt: skip
         publish = (
-            "publish", "--broker", brokers[0], "--qos", "1", "--json", "--speed", "18000",
+            "publish", "--broker", brokers[0], "--qos", "1", "--json", "--speed", "12000",
         )  # fmt: skip
         with servers[0] as first, servers[1] as second:
             for port in ports:

@@ -120,7 +120,7 @@ async def test_who_follows_parquet_hears_of_a_market_that_alone_has_changed(tmp_
 
     assert job.run(settings, silent).days_converted == 0
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await tail.renewed()
 
 

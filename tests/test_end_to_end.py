@@ -23,7 +23,7 @@ from energydash import nem, schema
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "realdata"
 LINK_METRICS = {"flow", "flow_import_limit", "flow_export_limit"}
-LIMIT_S = 20
+LIMIT_S = 60
 HALVES = ["battery_charging", "battery_discharging"]
 
 
@@ -123,12 +123,12 @@ def served(folder: Path):
         with running(*arguments, cwd=folder) as process:
             wait_until(lambda: health(port) is not None, LIMIT_S, "the server answers")
             yield url, port
-            assert interrupt(process, 5) == 130
+            assert interrupt(process, 10) == 130
 
 
 def health(port: int) -> dict | None:
     try:
-        return httpx.get(f"http://127.0.0.1:{port}/health", timeout=2).json()
+        return httpx.get(f"http://127.0.0.1:{port}/health", timeout=10).json()
     except httpx.TransportError:
         return None
 

@@ -36,7 +36,7 @@ async def line(live):
         writer.transport.abort()
 
 
-async def cut(reader: asyncio.StreamReader, within_s: float = 5.0) -> bytes:
+async def cut(reader: asyncio.StreamReader, within_s: float = 30) -> bytes:
     """Read until the server hangs up."""
     async with asyncio.timeout(within_s):
         try:
@@ -153,7 +153,7 @@ async def test_a_request_that_does_not_end_is_hung_up_on(said, monkeypatch):
             writer.write(bytes([byte]))
             await writer.drain()
         answer = await cut(reader)
-        assert time.monotonic() - started < 3
+        assert time.monotonic() - started < 10
         await until(lambda: live.doorkeeper.connections == 0, "it is counted out")
     assert answer.count(b"HTTP/1.1 200") == said.count(b"\r\n\r\n")
 
@@ -163,10 +163,10 @@ async def test_a_drip_does_not_keep_the_line_open(monkeypatch):
     async with serving() as live, line(live) as (reader, writer):
         ended = asyncio.create_task(cut(reader))
         started = time.monotonic()
-        while not ended.done() and time.monotonic() - started < 4:
+        while not ended.done() and time.monotonic() - started < 20:
             writer.write(b"GET / HTTP/1.1\r\n" if not reader.at_eof() else b"")
             await asyncio.wait([ended], timeout=0.05)
-        assert time.monotonic() - started < 3
+        assert time.monotonic() - started < 10
 
 
 async def test_an_answer_that_nobody_takes_is_hung_up_on(monkeypatch):
@@ -193,7 +193,7 @@ async def taking_a_large_answer(live):
         raw.connect(("127.0.0.1", live.port))
         reader, writer = await asyncio.open_connection(sock=raw, limit=4096)
         writer.write(b"GET /api/market/NEM/price HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
-        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 30)
         yield reader, writer, int(head.partition(b"content-length: ")[2].split()[0])
         writer.close()
 
@@ -205,7 +205,7 @@ async def test_who_reads_slowly_gets_the_whole_answer(monkeypatch):
         taking_a_large_answer(live) as (reader, _, length),
     ):
         got, started = 0, time.monotonic()
-        while got < length and (some := await asyncio.wait_for(reader.read(4096), 5)):
+        while got < length and (some := await asyncio.wait_for(reader.read(4096), 30)):
             got += len(some)
             await asyncio.sleep(0.02)  # its line is slow
     assert got == length > 150_000
@@ -218,21 +218,21 @@ async def test_half_a_request_after_a_large_answer_is_hung_up_on(monkeypatch):
         serving(ticking=False) as live,
         taking_a_large_answer(live) as (reader, writer, length),
     ):
-        await asyncio.wait_for(reader.readexactly(length), 5)
+        await asyncio.wait_for(reader.readexactly(length), 30)
         writer.write(b"GET / HT")
         assert await cut(reader) == b""
 
 
 async def test_a_client_that_has_died_without_a_word_is_hung_up_on(monkeypatch):
     monkeypatch.setattr(app, "PING_EVERY_S", 0.2)
-    monkeypatch.setattr(app, "PONG_WITHIN_S", 0.3)
+    monkeypatch.setattr(app, "PONG_WITHIN_S", 1.0)
     monkeypatch.setattr(door, "_LINGER_S", 0.2)
     async with serving() as live, line(live) as (_, writer):
         feed(live)
         # It opens the WebSocket, and never answers a ping.
         writer.write(HANDSHAKE)
         await until(lambda: len(live.fanout.clients) == 1, "it has come")
-        async with live.reader() as alive, asyncio.timeout(5):
+        async with live.reader() as alive, asyncio.timeout(30):
             await alive.greeting()
             while (await alive.until("status"))["clients"] != 1:
                 pass
@@ -253,7 +253,7 @@ async def test_a_reader_that_takes_nothing_is_hung_up_on(monkeypatch):
                     number += 1
                     assert number < 3000
                     live.hub.facilities([power(f"X{n}", 3, float(number)) for n in range(900)])  # fmt: skip
-                    await asyncio.wait_for(fine.until("facility_update"), 5)
+                    await asyncio.wait_for(fine.until("facility_update"), 30)
     assert live.fanout.figures.closed == {"stalled": 1}
 
 

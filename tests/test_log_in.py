@@ -46,7 +46,7 @@ def guarded(tmp_path_factory):
         origin = f"http://127.0.0.1:{proxy.port}"
         with running(*arguments, "--allow-origin", origin, cwd=folder):
             url = f"{origin}{PREFIX}"
-            wait_until(lambda: status(f"{url}/liveness") == 200, 30, "the page lives")
+            wait_until(lambda: status(f"{url}/liveness") == 200, 90, "the page lives")
             yield url
 
 
@@ -96,7 +96,7 @@ def test_the_right_password_opens_the_page_and_its_socket(guarded):
         subprotocols=["bokeh", token],
         additional_headers={"Cookie": cookies},
     ) as socket:
-        assert "ACK" in socket.recv(timeout=10)
+        assert "ACK" in socket.recv(timeout=30)
 
 
 def test_pages_of_other_origins_may_not_open_the_socket(guarded):
@@ -115,7 +115,7 @@ def test_pages_of_other_origins_may_not_open_the_socket(guarded):
             )
 
         with open_from(own) as socket:
-            assert "ACK" in socket.recv(timeout=10)
+            assert "ACK" in socket.recv(timeout=30)
         with pytest.raises(websockets.InvalidStatus) as refused:
             open_from("https://elsewhere.example")
     assert refused.value.response.status_code == 403
@@ -201,7 +201,7 @@ def test_beyond_this_machine_only_with_a_log_in(tmp_path):
     arguments = ("ui", "--host", "0.0.0.0", "--no-open", "--port", str(port), "--auth", str(password_file(tmp_path)))  # fmt: skip
     with running(*arguments, cwd=tmp_path):
         wait_until(
-            lambda: status(f"http://127.0.0.1:{port}/") == 302, 30, "it asks for a log-in"
+            lambda: status(f"http://127.0.0.1:{port}/") == 302, 90, "it asks for a log-in"
         )
 
 

@@ -559,7 +559,7 @@ def test_sources_that_say_nothing_are_not_waited_for():
         started = time.monotonic()
 
         assert settled_live("auto", Secret(KEY), url, url, within_s=0.3) == "demo"
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 5
 
 
 async def test_a_folder_of_another_source_is_fetched_anew_and_said_so(web, tmp_path):
@@ -586,7 +586,7 @@ def test_who_takes_connections_and_says_nothing_is_not_waited_for():
         started = time.monotonic()
 
         assert not is_reachable(f"http://127.0.0.1:{silent_one.getsockname()[1]}", within_s=0.3)
-        assert time.monotonic() - started < 1
+        assert time.monotonic() - started < 5
 
 
 def test_a_name_that_takes_for_ever_to_look_up_is_not_waited_for(monkeypatch):
@@ -601,7 +601,7 @@ def test_a_name_that_takes_for_ever_to_look_up_is_not_waited_for(monkeypatch):
     monkeypatch.setattr(socket, "getaddrinfo", never)
     started = time.monotonic()
     assert not is_reachable("http://nobody.invalid", within_s=0.3)
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 5
     assert asked.is_set()
     released.set()
 

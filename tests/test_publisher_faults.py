@@ -64,7 +64,7 @@ async def test_a_broker_that_comes_late_is_waited_for(tmp_path, changes):
     ) as publishing:
         await until(changes, "the first try")
         with server:
-            summary = await asyncio.wait_for(publishing, 10)
+            summary = await asyncio.wait_for(publishing, 60)
     assert summary.records == 8
     assert [line.split()[0] for line in changes()] == ["no", "connected"]
 
@@ -80,7 +80,7 @@ async def test_a_connection_torn_again_and_again_loses_nothing_and_keeps_the_ord
                 for number in range(1, 4):
                     await until(lambda n=number: len(got) > 100 * n, "some records")
                     proxy.tear()
-                summary = await asyncio.wait_for(publishing, 30)
+                summary = await asyncio.wait_for(publishing, 60)
             await until(lambda: len(without_repeats(got)) == 1200, "all records")
     assert without_repeats(got) == expected(400)
     assert summary.reconnects == 3
@@ -141,11 +141,11 @@ async def test_a_cut_is_noticed_said_once_and_made_up_for(tmp_path, changes):
             ):
                 await until(lambda: len(got) > 40, "some records")
                 proxy.open.clear()
-                await until(lambda: sink.states[-1] is False, "the reader notices", 8)
+                await until(lambda: sink.states[-1] is False, "the reader notices", 60)
                 tried = proxy.connections
                 await until(lambda: proxy.connections > tried + 3, "several tries")
                 proxy.open.set()
-                await asyncio.wait_for(publishing, 20)
+                await asyncio.wait_for(publishing, 60)
                 await until(lambda: sink.stations[-1].event_time == at(99), "the end")
             await until(lambda: len(without_repeats(got)) == 300, "all records")
     assert without_repeats(got) == expected(100)
@@ -172,7 +172,7 @@ async def test_a_slow_broker_slows_the_publisher_and_fills_no_memory(
         async with proxy_to(server.port) as proxy, stream_of(server.address, qos) as got:
             proxy.rate = 1_000_000
             summary = await publisher.run(settings(tmp_path, proxy.address, qos=qos), silent)
-            await until(lambda: len(got) == 6000, "all records", 20)
+            await until(lambda: len(got) == 6000, "all records", 60)
     assert summary.reconnects == 0
     # The window, and the few retained messages between two looks at it.
     assert most <= client.WINDOW + 8

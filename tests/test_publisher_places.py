@@ -98,7 +98,7 @@ async def test_a_stopped_run_is_resumed_after_the_last_answer_without_a_repeat(t
             for stop in (150, 400, None):
                 async with in_background(publisher.run(given, silent)) as publishing:
                     if stop is None:
-                        summary = await asyncio.wait_for(publishing, 20)
+                        summary = await asyncio.wait_for(publishing, 60)
                     else:
                         await until(lambda stop=stop: len(got) > stop, "some records")
             await until(lambda: len(got) >= 800, "all records")
@@ -149,12 +149,12 @@ async def test_after_a_kill_only_the_last_moment_comes_twice(tmp_path):
         )  # fmt: skip
         async with stream_of(server.address, 1) as got:
             with running(*arguments, cwd=tmp_path) as process:
-                await until(lambda: len(got) > 500, "some records", 20)
+                await until(lambda: len(got) > 500, "some records", 60)
                 process.kill()
                 process.wait()
             before = len(got)
             with running(*arguments, cwd=tmp_path) as process:
-                assert await asyncio.to_thread(process.wait, 20) == 0
+                assert await asyncio.to_thread(process.wait, 60) == 0
             await until(lambda: len(without_repeats(got)) == 900, "all records")
     assert without_repeats(got) == expected(300)
     # A quarter of a second at a thousand a second, and what it takes to write a file.
@@ -231,10 +231,12 @@ async def test_a_loop_moves_the_grid_again_in_each_round(tmp_path, kind):
 
     class Watched(Hub):
         def facilities(self, records):
-            super().facilities(records)
-            if not rounds or self.event_time < rounds[-1][-1]:
-                rounds.append([])
-            rounds[-1].append(self.event_time)
+            # A busy reader takes several intervals at once.
+            for record in records:
+                super().facilities([record])
+                if not rounds or self.event_time < rounds[-1][-1]:
+                    rounds.append([])
+                rounds[-1].append(self.event_time)
 
     hub = Watched()
     topics = {"facility_topic": config.FACILITY_TOPIC, "market_topic": config.MARKET_TOPIC}
@@ -243,18 +245,17 @@ async def test_a_loop_moves_the_grid_again_in_each_round(tmp_path, kind):
         async with in_background(subscriber.run(server.address, **topics, sink=hub)):
             await until(lambda: hub.connected, "the subscriber is there")
             async with in_background(publisher.run(given, silent)):
-                await until(lambda: len(rounds) == 3, "the third round", 15)
-                await until(lambda: rounds[-1][-1] == at(19), "its end")
-    assert [(each[0], each[-1]) for each in rounds] == [(at(0), at(19))] * 3
-    assert all(len(set(each)) == 20 for each in rounds)
+                await until(lambda: len(rounds) > 3, "the end of the third round", 60)
+    assert [(each[0], each[-1]) for each in rounds[:3]] == [(at(0), at(19))] * 3
+    assert all(len(set(each)) == 20 for each in rounds[:3])
 
 
 async def test_follow_sends_a_value_again_that_was_revised_two_days_back(tmp_path):
     write_all(tmp_path, 600)
     with Server("embedded", tmp_path) as server:
-        given = settings(tmp_path, server.address, follow=True)
+        given = settings(tmp_path, server.address, qos=1, follow=True)
         async with (
-            stream_of(server.address, 0) as got,
+            stream_of(server.address, 1) as got,
             in_background(publisher.run(given, silent)),
         ):
             await until(lambda: len(got) == 2400, "the first tables")
@@ -302,7 +303,7 @@ async def test_a_pause_is_not_made_up_for(tmp_path):
         arguments = ("publish", "--speed", "6000", "--broker", server.address.url)
         async with stream_of(server.address, 0) as got:
             with running(*arguments, cwd=tmp_path) as process:
-                await until(lambda: len(got) > 40, "the stream has begun", 20)
+                await until(lambda: len(got) > 40, "the stream has begun", 60)
                 process.send_signal(signal.SIGTSTP)
                 seen = psutil.Process(process.pid)
                 await until(lambda: seen.status() == psutil.STATUS_STOPPED, "it stands still")
@@ -313,5 +314,5 @@ async def test_a_pause_is_not_made_up_for(tmp_path):
                 await until(lambda: len(got) > before, "it goes on")
                 gone_on, first = time.monotonic(), len(got)
                 await until(lambda: time.monotonic() - gone_on > 0.5, "half a second")
-                intervals = (len(got) - first) / 4
-    assert 4 <= intervals <= 14
+                intervals, due = (len(got) - first) / 4, (time.monotonic() - gone_on) / 0.05
+    assert due / 4 <= intervals <= due + 8

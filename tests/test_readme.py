@@ -257,11 +257,11 @@ def test_nginx_hands_the_page_and_its_socket_on(tmp_path):
     aside = ("--no-open", "--port", str(page_port), "--backend", f"ws://127.0.0.1:{free_port()}/ws/realtime")  # fmt: skip
     location = block("nginx", "location").replace(":8050", f":{page_port}")
     with nginx(tmp_path, port, location), running(*words, *aside, cwd=tmp_path):
-        wait_until(lambda: status(f"{origin}/grid/liveness") == 200, 30, "the page lives")
+        wait_until(lambda: status(f"{origin}/grid/liveness") == 200, 90, "the page lives")
         token = re.search(r'"token":"([^"]+)"', httpx.get(f"{origin}/grid/").text).group(1)
         there = f"{origin.replace('http', 'ws')}/grid/ws"
         with connect(there, subprotocols=["bokeh", token], origin=origin) as socket:
-            assert "ACK" in socket.recv(timeout=10)
+            assert "ACK" in socket.recv(timeout=30)
 
 
 def status(url):

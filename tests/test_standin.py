@@ -162,7 +162,7 @@ def test_a_slow_answer_is_the_true_one_and_nobody_waits_for_it_in_vain():
         with pytest.raises(httpx.ReadTimeout):
             httpx.get(api.url + MARKET + HOURS, timeout=0.1)
         begun = time.monotonic()
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 20
 
 
 def test_gzip_comes_to_those_who_accept_it():

@@ -197,7 +197,7 @@ async def test_a_part_that_was_ready_once_is_started_again_for_ever(monkeypatch)
     )
     running = asyncio.create_task(one.for_ever())
     try:
-        await until(lambda: one.restarts >= 5, "it has died five times", 20)
+        await until(lambda: one.restarts >= 5, "it has died five times", 60)
         assert not running.done()
         assert one.error == "gone"
     finally:
@@ -285,7 +285,7 @@ async def test_noise_is_hung_up_on_and_the_next_is_answered(noise):
         reader, writer = await asyncio.open_connection("127.0.0.1", control.port)
         writer.write(noise)
         writer.write_eof()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             with contextlib.suppress(ConnectionResetError):
                 assert await reader.read() == b""
         writer.close()
@@ -353,6 +353,6 @@ async def test_cancelling_twice_kills_at_once_what_does_not_listen():
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
 
-    assert time.monotonic() - began < 2
-    wait_until(lambda: not process.is_running(), 2, "it is gone")
+    assert time.monotonic() - began < 2.8
+    wait_until(lambda: not process.is_running(), 10, "it is gone")
     assert -one.process.returncode == signal.SIGKILL

@@ -75,9 +75,9 @@ def client(language: str, live: Live) -> str:
 
 async def drive(live: Live, lines: list[str]) -> None:
     """Let the client see a snapshot and then a change, and check the sums that it prints."""
-    await until(lambda: any("2 stations, 204.0 MW" in line for line in lines), "a snapshot", 20)
+    await until(lambda: any("2 stations, 204.0 MW" in line for line in lines), "a snapshot", 60)
     live.hub.facilities([power("FARM", 3, 7.5), power("COAL", 3, 1000.0)])
-    await until(lambda: any("2 stations, 109.5 MW" in line for line in lines), "an update", 20)
+    await until(lambda: any("2 stations, 109.5 MW" in line for line in lines), "an update", 60)
 
 
 async def test_readmes_python_client_works():
@@ -115,7 +115,7 @@ async def test_readmes_javascript_client_works():
                 page.on("console", lambda message: lines.append(message.text))
                 page.goto(live.http)
                 page.evaluate(f"() => {{ {client('js', live)} }}")
-                for _ in range(400):
+                for _ in range(2000):
                     if done.is_set():
                         return
                     page.wait_for_timeout(50)

@@ -16,7 +16,7 @@ from energydash.server.framing import JSON_PROTOCOL, MSGPACK_PROTOCOL
 
 
 async def raw(reader: Reader) -> str | bytes:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         return await reader.connection.recv()
 
 
@@ -163,7 +163,7 @@ async def test_pings_in_measure_are_answered():
     async with serving() as live, live.reader() as reader:
         await reader.frame()
         for _ in range(20):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 await (await reader.connection.ping())
 
 
