@@ -122,13 +122,11 @@ class Up:
 
     def part(self, word: str) -> psutil.Process:
         """The process of a part; `up` starts another when it dies."""
+        return wait_until(lambda: next(iter(self.parts(word)), None), 30, f"{word} runs")
 
-        def found() -> psutil.Process | None:
-            return next(
-                (each for each in descendants(self.process.pid) if _is(each, word)), None
-            )
-
-        return wait_until(found, 30, f"{word} runs")
+    def parts(self, word: str) -> list[psutil.Process]:
+        """Every process that is this part: one, unless it is being started again."""
+        return [each for each in descendants(self.process.pid) if _is(each, word)]
 
 
 def _is(process: psutil.Process, word: str) -> bool:

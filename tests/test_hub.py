@@ -570,6 +570,14 @@ def test_what_a_slow_reader_missed_is_folded_into_one_step():
     assert fanout.figures.folded == 1
 
 
+def test_who_reads_again_between_ticks_is_told_nothing_of_hours_that_are_gone():
+    hub = hub_with(power("FARM", 0, 1.0), power("FARM", 3, 2.0))
+    hub.facilities([power("FARM", 13, 3.0)])
+
+    (told,) = (frame for frame in hub.since(0) if isinstance(frame, schema.ChartsUpdate))
+    assert told.times == (at(3),)
+
+
 def test_a_reader_who_takes_nothing_is_hung_up_on_and_a_slow_one_is_not():
     hub = hub_with()
     fanout = Fanout(hub)

@@ -153,6 +153,19 @@ async def test_the_tables_beside_it_give_its_charts_a_past(
     assert len(history["times"]) == len(truth[3]) == 288
 
 
+async def test_what_a_dying_broker_loses_is_taken_from_the_tables(tmp_path, tables):
+    moments = [moment for moment, _ in files.market_intervals(tables / "market_metrics_data.csv")]  # fmt: skip
+    with Server("embedded", tmp_path) as broker:
+        await publisher.run(settings(tables, broker.address, end=moments[-24]), silent)
+        async with replica(broker, history_dir=tables) as port:
+            await ready(port)
+            broker.kill()
+            # An hour and more of the stream passes before anybody listens again.
+            await asyncio.to_thread(broker.start)
+            await publisher.run(settings(tables, broker.address, start=moments[-1]), silent)
+            await sees(port, everything_in(tables))
+
+
 def everything_in(folder: Path):
     """Give what a server knows that has seen all of the tables go by."""
     hub = Hub()

@@ -14,7 +14,7 @@ from datetime import timedelta
 import msgspec
 import psutil
 import pytest
-from brokers import until
+from brokers import Server, until
 from hypothesis import given
 from hypothesis import strategies as st
 from processes import free_port, wait_until
@@ -23,7 +23,13 @@ from rich.console import Console
 from energydash.config import UpSettings
 from energydash.errors import ConfigError, EnergydashError, PortInUseError
 from energydash.supervise import claim, jumps, remote, view
-from energydash.supervise.backoff import FIRST_S, HEALTHY_AFTER_S, LONGEST_S, Backoff
+from energydash.supervise.backoff import (
+    FIRST_S,
+    HEALTHY_AFTER_S,
+    LONGEST_AFTER_WORK_S,
+    LONGEST_S,
+    Backoff,
+)
 from energydash.supervise.claim import Member, Running
 from energydash.supervise.control import Control, ask
 from energydash.supervise.jumps import JUMP_S, Jumps
@@ -50,12 +56,28 @@ def test_pauses_grow_with_early_deaths_up_to_a_bound_and_are_short_again_after_a
     early = 0
     for lived in lives:
         early = 1 if lived > HEALTHY_AFTER_S else early + 1
-        assert backoff.pause_s(lived) == min(LONGEST_S, FIRST_S * 2 ** min(early - 1, 10))
+        pause_s = backoff.pause_s(lived, worked=False)
+        assert pause_s == min(LONGEST_S, FIRST_S * 2 ** min(early - 1, 10))
+
+
+@given(st.lists(st.tuples(st.floats(0, 100), st.booleans()), max_size=2000))
+def test_who_worked_is_back_soon_however_often_it_is_killed(lives):
+    backoff = Backoff(lambda _low, high: high)
+    failures = 0
+    for lived, worked in lives:
+        pause_s = backoff.pause_s(lived, worked=worked)
+        failures = 0 if worked else 1 if lived > HEALTHY_AFTER_S else failures + 1
+        assert backoff.failures == failures
+        if worked:
+            assert pause_s <= LONGEST_AFTER_WORK_S
+            assert lived <= HEALTHY_AFTER_S or pause_s == FIRST_S
+        else:
+            assert pause_s == min(LONGEST_S, FIRST_S * 2 ** min(failures - 1, 10))
 
 
 def test_pauses_are_anything_up_to_the_bound():
     backoff = Backoff()
-    pauses = [backoff.pause_s(0) for _ in range(400)]
+    pauses = [backoff.pause_s(0, worked=False) for _ in range(400)]
 
     assert 0 <= min(pauses) < LONGEST_S / 4
     assert LONGEST_S * 3 / 4 < max(pauses) <= LONGEST_S
@@ -186,12 +208,51 @@ async def never():
     return False
 
 
+async def always():
+    return True
+
+
+async def test_a_part_waits_for_what_it_needs_instead_of_dying_of_its_absence():
+    there, asked = [True], []
+
+    async def needs():
+        asked.append(there[0])
+        return there[0]
+
+    one = part("import time; time.sleep(60)", probe=always, needs=needs)
+    running = asyncio.create_task(one.for_ever())
+    try:
+        await one.ready.wait()
+        there[0] = False
+        psutil.Process(one.pid).kill()
+        await until(lambda: asked.count(False) >= 5, "it asks again and again")
+        assert (one.phase, one.restarts, one.pid) == (Phase.WAITING, 1, None)
+        there[0] = True
+        await until(lambda: one.phase is Phase.READY, "it is back")
+        assert one.restarts == 1
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_the_publisher_starts_only_where_a_broker_answers(tmp_path):
+    broker = Server("embedded", tmp_path)
+    asked = {"port": free_port(), "server_port": free_port()}
+    what = plan(UpSettings(data_dir=tmp_path, source="demo", broker=broker.address.url, **asked))  # fmt: skip
+    publish = Supervisor(what).publish
+    running = asyncio.create_task(publish.for_ever())
+    try:
+        await until(lambda: publish.phase is Phase.WAITING, "it waits")
+        assert (publish.phase, publish.pid) == (Phase.WAITING, None)
+        with broker:
+            await until(lambda: publish.pid is not None, "it is started")
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
 async def test_a_part_that_was_ready_once_is_started_again_for_ever(monkeypatch):
-    monkeypatch.setattr("energydash.supervise.backoff.LONGEST_S", 0.0)
-
-    async def always():
-        return True
-
+    monkeypatch.setattr("energydash.supervise.backoff.LONGEST_AFTER_WORK_S", 0.0)
     one = part(
         "import time; time.sleep(0.2); raise SystemExit('energydash: gone')", probe=always
     )

@@ -1,9 +1,9 @@
-"""The hours before the server came, from a data folder on this machine: the broker keeps only the newest interval."""
+"""What the server has not heard, from a data folder on this machine: the broker keeps only the newest interval."""
 
 import asyncio
 import logging
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from energydash import schema
@@ -18,26 +18,34 @@ _POLL_S = 0.1
 
 
 async def run(hub: Hub, folder: Path, length: timedelta) -> None:
-    """Wait for the stream's present, then give the hub what the tables know of the hours before it.
+    """Give the hub what the tables know of the hours before the stream's present, once it is heard on each connection.
 
-    A folder that cannot be read, or is of another source than the stream, is said in the log and left alone.
+    What came between two connections is lost at QoS 0, and what was under way when the broker died. Runs until cancelled.
     """
-    # Which hours are the last ones, the stream alone can say: a replay is at any time.
-    while hub.event_time is None:  # noqa: ASYNC110 (the hub is pure: it sets no event)
-        await asyncio.sleep(_POLL_S)
-    until = hub.event_time
+    filled = 0
+    while True:
+        # Which hours are the last ones, the stream alone can say: a replay is at any time.
+        while hub.heard == filled:  # noqa: ASYNC110 (the hub is pure: it sets no event)
+            await asyncio.sleep(_POLL_S)
+        filled = hub.heard
+        if hub.event_time is not None:
+            await _fill(hub, folder, hub.event_time, length)
+
+
+async def _fill(hub: Hub, folder: Path, until: datetime, length: timedelta) -> None:
+    """Read the hours before `until`; what cannot be read, or is of another source, is said in the log and left alone."""
     try:
         source = await asyncio.to_thread(tables.provenance, folder)
         if not hub.info:
             hub.catalogue(await asyncio.to_thread(_catalogue, folder, source))
         elif source and source.source != hub.source:
-            logger.warning("%s holds %s, the stream is %s: it begins without a past", folder, source.source, hub.source)  # fmt: skip
+            logger.warning("%s holds %s, the stream is %s: it goes on without a past", folder, source.source, hub.source)  # fmt: skip
             return
         intervals = recent(folder, until - length, until)
         while (interval := await asyncio.to_thread(_next, intervals)) is not None:
             hub.past(*interval)
     except FileError as exc:
-        logger.warning("the stream begins without a past: %s", exc)
+        logger.warning("the stream goes on without a past: %s", exc)
         return
     logger.info("took the last %s of %s", length, folder)
 

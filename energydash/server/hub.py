@@ -30,7 +30,8 @@ class Hub:
     """Takes records (as a `Sink`), gives snapshots and, once a tick, what changed since the last.
 
     `stream` names the numbering of its ticks, `seq` is the newest tick's number. `changes` counts what changed in each channel,
-    also between ticks: an answer made at the same counts is still good.
+    also between ticks: an answer made at the same counts is still good. `heard` is on which connection to the broker, counted
+    from 1, the newest record came.
     """
 
     def __init__(
@@ -44,6 +45,8 @@ class Hub:
         self.source = ""
         self.simulated = False
         self.connected = False
+        self.heard = 0
+        self._connections = 0
         self.counts: Counter[tuple[str, str]] = Counter()
         self.newest: dict[str, schema.FacilityRecord] = {}
         self.newest_market: dict[MarketKey, schema.MarketRecord] = {}
@@ -128,6 +131,7 @@ class Hub:
     def broker_state(self, *, connected: bool) -> None:
         """Take note that the broker came or went."""
         self.connected = connected
+        self._connections += connected
 
     def rejected(self, kind: str, cause: str) -> None:
         """Count a dropped message."""
@@ -155,6 +159,7 @@ class Hub:
         now = self._clock()
         self.counts[kind, "taken"] += len(records)
         self.last_record_at = now
+        self.heard = self._connections
         self.waiting_since = self.waiting_since or now
         # First, so that what is too old does not depend on how the records were split.
         newest = max((record.event_time for record in records), default=None)
@@ -229,6 +234,7 @@ class Hub:
 
     def since(self, seq: int) -> list[schema.ServerFrame]:
         """Give the frames that bring a reader who knows all up to a tick to the newest one, in one step."""
+        self._forget()
         if self._begin_stamp > seq:
             return [self.initial_data(), self.initial_market(), self.initial_charts()]
         frames: list[schema.ServerFrame] = []

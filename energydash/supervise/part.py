@@ -43,8 +43,9 @@ class Part:
     """A child that runs an `energydash` command.
 
     `environment` is for secrets: what stands among a process's arguments, everybody on the machine can read.
-    Without a `probe`, a part counts as ready as soon as it runs. `port` is where it listens, for whoever looks. A `tireless` part
-    is started again whatever happens, any other only once it has been ready: what fails from the start has a cause that stays.
+    Without a `probe`, a part counts as ready as soon as it runs. What it `needs` must answer before each of its starts: to die of
+    another's absence would be held against it. `port` is where it listens, for whoever looks. A `tireless` part is started again
+    whatever happens, any other only once it has been ready: what fails from the start has a cause that stays.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Part:
         environment: Mapping[str, str] | None = None,
         *,
         probe: Probe | None = None,
+        needs: Probe | None = None,
         port: int | None = None,
         tireless: bool = False,
     ) -> None:
@@ -68,6 +70,7 @@ class Part:
         self._arguments = arguments
         self._environment = environment or {}
         self._probe = probe
+        self._needs = needs
         self._proven = tireless
         self._again = False
 
@@ -125,13 +128,15 @@ class Part:
         """
         backoff = Backoff()
         while True:
+            await self._wait_for_needs()
             code = await self.once()
             lived_s = time.monotonic() - self.started
             if self._again:
                 self._again = False
                 continue
-            pause_s = backoff.pause_s(lived_s)
-            self._give_up_if_hopeless(code, backoff.deaths)
+            worked = self._probe is not None and self.phase is Phase.READY
+            pause_s = backoff.pause_s(lived_s, worked=worked)
+            self._give_up_if_hopeless(code, backoff.failures)
             self.phase = Phase.PAUSED
             self.restarts += 1
             logger.warning(
@@ -143,14 +148,21 @@ class Part:
             )
             await asyncio.sleep(pause_s)
 
-    def _give_up_if_hopeless(self, code: int, deaths: int) -> None:
+    async def _wait_for_needs(self) -> None:
+        if self._needs is None:
+            return
+        self.phase = Phase.WAITING
+        while not await self._needs():  # noqa: ASYNC110 (a port sets no event)
+            await asyncio.sleep(_PROBE_EVERY_S)
+
+    def _give_up_if_hopeless(self, code: int, failures: int) -> None:
         # What was ready once can be so again: a full disk or a stolen port passes.
         if self._proven:
             return
         if code == ConfigError.exit_code and self.last_words:
             self.phase = Phase.FAILED
             raise ConfigError(self.error)
-        if deaths >= _EARLY_DEATHS:
+        if failures >= _EARLY_DEATHS:
             self.phase = Phase.FAILED
             words = self.last_words or f"exit code {code}"
             raise EnergydashError(f"{self.name} keeps failing: {words}")

@@ -43,7 +43,9 @@ class Supervisor:
         self.broker = Part(
             "broker", lambda: plans.broker_arguments(plan), port=plan.broker.port, probe=self._broker_answers,
         )  # fmt: skip
-        self.publish = Part("publish", lambda: plans.publish_arguments(plan), broker, probe=self._is_fed)  # fmt: skip
+        self.publish = Part(
+            "publish", lambda: plans.publish_arguments(plan), broker, probe=self._is_fed, needs=self._broker_answers,
+        )  # fmt: skip
         self.serve = Part(
             "serve", lambda: plans.serve_arguments(plan), {**broker, **token}, port=plan.server_port, probe=self._server_answers,
         )  # fmt: skip
