@@ -16,8 +16,9 @@ from panel.io.server import DocHandler
 from tornado.web import authenticated
 
 from energydash import nem
-from energydash.ui import address, bundled, layout
+from energydash.ui import address, bundled, first, layout
 from energydash.ui.hues import COLOURS, Colours
+from energydash.ui.store import Store
 from energydash.ui.theme import Mode, css
 
 THEME_COOKIE = "energydash_theme"
@@ -52,6 +53,11 @@ def colours_of(look: address.Look, cookies: Mapping[str, str]) -> Colours:
 class Front(DocHandler):
     """`/`: the document."""
 
+    def initialize(self, store: Store, **given: Any) -> None:
+        """Take what there is to show."""
+        super().initialize(**given)
+        self._store = store
+
     @authenticated
     async def get(self, *_args: str, **_parameters: str) -> None:
         """Answer; then build the session that the page will ask for."""
@@ -59,7 +65,7 @@ class Front(DocHandler):
         if app.prefix and self.request.path == app.prefix:
             self.redirect(f"{app.prefix}/" + (f"?{self.request.query}" if self.request.query else ""))  # fmt: skip
             return
-        signing = {"secret_key": app.secret_key, "signed": app.sign_sessions}
+        signing: dict[str, Any] = {"secret_key": app.secret_key, "signed": app.sign_sessions}
         number = generate_session_id(**signing)
         token = generate_jwt_token(
             number, **signing, expiration=app.session_token_expiration, extra_payload={**self._generate_token_payload()}
@@ -69,25 +75,28 @@ class Front(DocHandler):
         self.set_header("Content-Type", "text/html; charset=utf-8")
         # The token is for one page.
         self.set_header("Cache-Control", "no-store")
-        self.finish(_html(app, token, mode_of(look, cookies), colours_of(look, cookies)))
+        page = {
+            "token": token,
+            "mode": mode_of(look, cookies),
+            "colours": colours_of(look, cookies),
+        }
+        self.finish(_html(app, first.told(self._store, look), page))
         await app.create_session_if_needed(context, number, self.request, token)
 
 
-def take_over(app: BokehTornado, prefix: str) -> None:
+def take_over(app: BokehTornado, prefix: str, store: Store) -> None:
     """Let `Front` answer where Bokeh's own page would."""
     context = app.applications["/"]
-    given = {"application_context": context, "bokeh_websocket_path": f"{prefix}/ws"}
+    given = {
+        "store": store,
+        "application_context": context,
+        "bokeh_websocket_path": f"{prefix}/ws",
+    }
     app.add_handlers(".*", [(f"{prefix}/?", Front, given)])
 
 
-def _html(app: BokehTornado, token: str, mode: Mode | None, colours: Colours) -> str:
-    text: str = _template().render(
-        **_same_for_all(app),
-        token=token,
-        colours=colours,
-        mode=mode,
-        parts=layout.PARTS,
-    )
+def _html(app: BokehTornado, told: str, page: dict[str, Any]) -> str:
+    text: str = _template().render(**_same_for_all(app), **page, told=told)
     return text
 
 
@@ -106,5 +115,7 @@ def _same_for_all(app: BokehTornado) -> dict[str, Any]:
         "declared": bundle.resource_declarations,
         "theme_css": css(),
         "page_css": bundled.text("page.css"),
+        "parts": layout.PARTS,
+        "first": first.script(),
         "regions": [(code, nem.REGION_BY_CODE[code].label) for code in nem.NEM_REGIONS],
     }

@@ -165,7 +165,7 @@ def _server(settings: UiSettings, store: Store, audience: Audience) -> Server:
         raise PortInUseError(
             f"port {settings.port} is in use on {settings.host}: stop what listens there, or give another with --port"
         ) from exc
-    front.take_over(server._tornado, settings.prefix)  # noqa: SLF001 (Bokeh has no public name for it)
+    front.take_over(server._tornado, settings.prefix, store)  # noqa: SLF001 (Bokeh has no public name for it)
     return server
 
 

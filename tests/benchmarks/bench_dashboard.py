@@ -140,7 +140,7 @@ def painted(port):
             for name in ("cold", "warm", "warm"):
                 seen = first_view(context, f"http://127.0.0.1:{port}")
                 print(
-                    f"{name}: document after {seen['answered']:.2f} s, map and numbers painted after {seen['painted']:.2f} s,"
+                    f"{name}: document after {seen['answered']:.2f} s, map and numbers painted after {seen['painted']:.2f} s, live after {seen['live']:.2f} s,"
                     f" {seen['models']} models, {seen['bytes'] / 1024:.0f} kB",
                     flush=True,
                 )
