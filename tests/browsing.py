@@ -83,7 +83,8 @@ READ = """
 """
 
 
-# Notes when the map has ink on it and the cards have numbers, and when the browser has put both on the glass.
+# Notes when the map has ink on it and the cards have numbers, and when the browser has put both on the glass: at first as the
+# document has them (`painted`), then as the live page draws them (`live`).
 PAINT = """
 (() => {
   const inside = (root) => [...root.querySelectorAll("*")].filter((e) => e.shadowRoot).map((e) => e.shadowRoot)
@@ -96,10 +97,20 @@ PAINT = """
     const view = figure && Bokeh.index.find_one(figure)
     return view && deep(view.shadow_el ?? view.el, "canvas").some(inked)
   }
-  const numbered = () => deep(document, '[data-testid="card-NEM"]').some((card) => /[0-9]/.test(card.innerText))
+  const told = (cards) => cards.some((card) => /[0-9]/.test(card.innerText))
+  const first = (name, css) => {
+    const part = document.querySelector(`[data-first=${name}]`)
+    return part ? deep(part.shadowRoot, css) : []
+  }
+  const live = () => told(deep(document, '[data-testid="card-NEM"]')) && drawn()
+  const early = () => told(first("cards", ".scopes button")) && first("where", "canvas").some(inked)
+  const note = (name) => requestAnimationFrame(() => requestAnimationFrame(() => { window[name] ??= performance.now() }))
+  let seen = false
   const look = () => {
-    if (!document.body || !numbered() || !drawn()) return requestAnimationFrame(look)
-    requestAnimationFrame(() => requestAnimationFrame(() => { window.painted = performance.now() }))
+    const stands = document.body && live()
+    if (!seen && document.body && (stands || early())) { seen = true; note("painted") }
+    if (stands) note("live")
+    else requestAnimationFrame(look)
   }
   requestAnimationFrame(look)
 })()
@@ -107,14 +118,14 @@ PAINT = """
 
 
 def first_view(context, url):
-    """Open the page; give seconds until its document was there and until map and numbers were painted, models, bytes."""
+    """Open the page; give seconds until its document was there, until map and numbers were painted and until they were live."""
     page = context.new_page()
     page.add_init_script(PAINT)
     page.goto(url)
-    page.wait_for_function("window.painted", timeout=30_000)
+    page.wait_for_function("window.painted && window.live", timeout=30_000)
     seen = page.evaluate(
         """(() => { const [way] = performance.getEntriesByType("navigation"); return {
-          answered: way.responseEnd / 1000, painted: window.painted / 1000,
+          answered: way.responseEnd / 1000, painted: window.painted / 1000, live: window.live / 1000,
           models: [...Bokeh.documents[0].all_models].length, bytes: way.decodedBodySize,
         } })()"""
     )
@@ -157,7 +168,7 @@ class Visit:
         self.page.goto(url)
         self.page.wait_for_function(
             "window.Bokeh?.documents?.[0]?.all_models"
-            " && document.documentElement.dataset.stage === 'live'",
+            " && document.documentElement.dataset.stage === 'live' && !document.querySelector('[data-first]')",
             timeout=30_000,
         )
         self.page.evaluate(READ)

@@ -389,6 +389,34 @@ def test_the_first_view_is_small_and_soon_painted(visit, grid):
     assert max(map(len, one.frames)) < 500_000
 
 
+EARLY = """
+(() => {
+  const part = (name) => document.querySelector(`[data-first=${name}]`)
+  const canvas = part("where").shadowRoot.querySelector("canvas")
+  return {
+    inert: [...document.querySelectorAll("[data-first]")].every((each) => each.inert),
+    card: part("cards").shadowRoot.querySelector("button").innerText,
+    head: part("status").shadowRoot.querySelector(".road").innerText,
+    ink: canvas.getContext("2d").getImageData(canvas.width / 2, canvas.height / 2, 1, 1).data[3],
+  }
+})()
+"""
+
+
+def test_numbers_and_map_are_there_before_the_scripts_and_then_give_way(visit, grid):
+    one = visit()
+    assert one.read("document.querySelectorAll('[data-first]').length") == 0
+    page = one.context.new_page()
+    page.route("**/*.js*", lambda route: route.abort())
+    page.goto(grid.url)
+    early = page.evaluate(EARLY)
+    assert early["inert"]
+    assert re.search(r"[0-9]\u202fMW", early["card"])
+    assert re.search(r"[0-9]{2}:[0-9]{2} NEM time", early["head"])
+    assert early["ink"] == 255
+    page.close()
+
+
 def test_the_numbers_are_those_of_the_tables(visit, grid):
     """The cards against sums made here from the tables that `up` has published."""
     one = visit()

@@ -20,8 +20,8 @@ class Arrows:
 
     def __init__(self, plot: figure, palette: Palette) -> None:
         self._palette = palette
-        self.source = ColumnDataSource(_columns([], palette))
-        self.labels = ColumnDataSource(_texts([], palette, shaded=False))
+        self.source = ColumnDataSource(columns([], palette))
+        self.labels = ColumnDataSource(texts([], palette, shaded=False))
         self._flows: Mapping[str, Flow] = {}
         self._shaded = False
         shafts = plot.segment(
@@ -52,11 +52,11 @@ class Arrows:
             self._show()
 
     def _show(self) -> None:
-        _put(self.source, "link", _columns(flows.arrows(self._flows), self._palette))
+        _put(self.source, "link", columns(flows.arrows(self._flows), self._palette))
         _put(
             self.labels,
             "between",
-            _texts(flows.labels(self._flows), self._palette, shaded=self._shaded),
+            texts(flows.labels(self._flows), self._palette, shaded=self._shaded),
         )
 
 
@@ -73,7 +73,8 @@ def _put(source: ColumnDataSource, key: str, columns: dict[str, list[Any]]) -> N
         source.patch(changed)
 
 
-def _columns(arrows: list[flows.Arrow], palette: Palette) -> dict[str, list[Any]]:
+def columns(arrows: list[flows.Arrow], palette: Palette) -> dict[str, list[Any]]:
+    """Give the columns of the arrows themselves."""
     return {
         "link": [each.link for each in arrows],
         "title": [each.title for each in arrows],
@@ -92,9 +93,8 @@ def _columns(arrows: list[flows.Arrow], palette: Palette) -> dict[str, list[Any]
     }
 
 
-def _texts(
-    labels: list[flows.Label], palette: Palette, *, shaded: bool
-) -> dict[str, list[Any]]:
+def texts(labels: list[flows.Label], palette: Palette, *, shaded: bool) -> dict[str, list[Any]]:
+    """Give the columns of what is written beside them."""
     return {
         "between": ["-".join(sorted(each.ends)) for each in labels],
         "label_x": [each.place[0] for each in labels],

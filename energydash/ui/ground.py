@@ -20,7 +20,7 @@ class Ground:
     def __init__(self, plot: figure, *, tiles: bool) -> None:
         self.shade: ShadeId = ""
         self._states = ColumnDataSource(_outlines())
-        self._names = ColumnDataSource(_named())
+        self._names = ColumnDataSource(named())
         self._land = plot.multi_polygons(
             xs="xs", ys="ys", source=self._states, line_width=1, fill_color="ground",
             fill_alpha=0.35 if tiles else 1.0, nonselection_alpha=1.0,
@@ -40,9 +40,7 @@ class Ground:
     def draw(self, store: Store, moment: datetime, palette: Palette) -> None:
         """Write what each region pays, and imports where no interconnector tells, and shade it."""
         rows = {code: store.row(moment, code) for code in nem.REGION_BY_CODE}
-        told = bool(store.flows(moment))
-        texts = [_text(region, rows[region.code], told=told) for region in nem.REGIONS]
-        _patch(self._names, "text", texts)
+        _patch(self._names, "text", texts(store, moment))
         # Ink where the ground is not the land's own: muted type would be too weak on it.
         ink = palette.ink if self.shade else palette.muted
         if self._texts.glyph.text_color != ink:
@@ -62,6 +60,12 @@ def _patch(source: ColumnDataSource, column: str, values: list[str]) -> None:
         source.patch({column: changes})
 
 
+def texts(store: Store, moment: datetime) -> list[str]:
+    """Give what is written on each region: what it pays, and imports where no interconnector tells."""
+    told = bool(store.flows(moment))
+    return [_text(each, store.row(moment, each.code), told=told) for each in nem.REGIONS]
+
+
 def _text(region: nem.Region, row: Row, *, told: bool) -> str:
     lines = [region.label]
     if row.price is not None:
@@ -71,7 +75,8 @@ def _text(region: nem.Region, row: Row, *, told: bool) -> str:
     return "\n".join(lines)
 
 
-def _named() -> dict[str, list[Any]]:
+def named() -> dict[str, list[Any]]:
+    """Give the columns of the regions' names."""
     points = [geography.mercator(each.longitude, each.latitude) for each in nem.REGIONS]
     return {
         "x": [x for x, _ in points],

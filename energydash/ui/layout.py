@@ -1,17 +1,15 @@
 """Where the parts stand on the page."""
 
 from collections.abc import Mapping
-from functools import cache
-from typing import Any
 
 import panel as pn
-from panel.io.resources import get_env
+from bokeh.document import Document
 from panel.viewable import Viewable
 
-from energydash import nem
-from energydash.ui import bundled
-from energydash.ui.hues import Colours
-from energydash.ui.theme import Mode, css
+# The order in which the document has them; the HTML has a place for each.
+PARTS = (
+    "status", "alerts", "cards", "toolbar", "where", "fuels", "stack", "price", "today", "detail", "time", "address", "pictures",
+)  # fmt: skip
 
 
 def views(shown: Viewable, *others: Viewable) -> pn.Column:
@@ -34,34 +32,7 @@ def show(views: pn.Column, place: int) -> None:
         view.visible = n == place
 
 
-class _Page(pn.Template):
-    """A template that does not describe all of its parts each time that it gets another one."""
-
-    def __repr__(self) -> str:
-        return type(self).__name__
-
-
-@cache
-def _compiled() -> Any:
-    return get_env().from_string(bundled.text("page.html"))
-
-
-def page(
-    parts: Mapping[str, Viewable], mode: Mode | None, colours: Colours = "usual"
-) -> pn.Template:
-    """Give the document; `mode` is the theme that is known to be wanted, None: the system's."""
-    template = _Page(_compiled())
-    for name, view in parts.items():
-        template.add_panel(name, view)
-    for name, value in (
-        ("theme_css", css()),
-        ("page_css", bundled.text("page.css")),
-        ("favicon", "assets/favicon.svg"),
-        ("regions", [(code, nem.REGION_BY_CODE[code].label) for code in nem.NEM_REGIONS]),
-        (
-            "html_attrs",
-            f'lang="en" data-colours="{colours}"' + (f' data-theme="{mode}"' if mode else ""),
-        ),
-    ):
-        template.add_variable(name, value)
-    return template
+def place(parts: Mapping[str, Viewable], document: Document) -> None:
+    """Put the parts into the document, in the order in which the page's HTML has places for them."""
+    for name in PARTS:
+        parts[name].server_doc(document, title="energydash", location=False)

@@ -31,7 +31,8 @@ from energydash.ui.theme import Palette, settle, tip
 _AT_ONCE = 3
 _WORDS = "Map of power stations"
 
-_WEST, _EAST, _SOUTH, _NORTH = 130.5, 157.6, -44.2, -14.2
+# West, south, east and north of what is shown at first, mercator metres.
+EXTENT = (*geography.mercator(130.5, -44.2), *geography.mercator(157.6, -14.2))
 _SWATCH = "display:inline-block;width:10px;height:10px;border-radius:50%;background:@color"
 _TOOLTIP = tip(
     f"<i style='{_SWATCH}'></i> <b>@name</b>, @region<br>@fuel",
@@ -81,8 +82,7 @@ class Map:
         self.source.selected.on_change("indices", lambda _attr, _old, new: self._tapped(new))
 
     def _draw(self, tiles: str | None) -> figure:
-        west, south = geography.mercator(_WEST, _SOUTH)
-        east, north = geography.mercator(_EAST, _NORTH)
+        west, south, east, north = EXTENT
         wheel = WheelZoomTool()
         plot = figure(
             x_range=Range1d(start=west, end=east), y_range=Range1d(start=south, end=north),
@@ -174,19 +174,11 @@ class Map:
 
     def show(self, store: Store) -> None:
         """Take another catalogue; `draw` then gives its circles their looks."""
-        placed = [
-            (facility, facility.longitude, facility.latitude)
-            for facility in store.facilities
-            if facility.longitude is not None and facility.latitude is not None
-        ]
-        # The small ones last, so that they are drawn on top of the large.
-        placed.sort(key=lambda each: (-(each[0].capacity or 0.0), each[0].code))
-        self._facilities = {each[0].code: (i, each[0]) for i, each in enumerate(placed)}
-        self._unplaced = len(store.facilities) - len(placed)
-        columns = _columns(placed)
-        unknown = [
-            marks.mark(each, None, self._palette, in_scope=True) for each, _, _ in placed
-        ]
+        there = placed(store)
+        self._facilities = {each[0].code: (i, each[0]) for i, each in enumerate(there)}
+        self._unplaced = len(store.facilities) - len(there)
+        columns = _columns(there)
+        unknown = [marks.mark(each, None, self._palette, in_scope=True) for each, _, _ in there]
         for name in _LIVE:
             columns[name] = [getattr(look, name) for look in unknown]
         self.source.data = columns
@@ -282,6 +274,16 @@ class Map:
         )
         self._key()
         self._tell(flows=flows.summary(now))
+
+
+def placed(store: Store) -> list[tuple[schema.FacilityInfo, float, float]]:
+    """Give the stations that have a place, with longitude and latitude; the small ones last, to be drawn on top of the large."""
+    there = [
+        (facility, facility.longitude, facility.latitude)
+        for facility in store.facilities
+        if facility.longitude is not None and facility.latitude is not None
+    ]
+    return sorted(there, key=lambda each: (-(each[0].capacity or 0.0), each[0].code))
 
 
 def _largest(made: Sequence[tuple[float | None, str]]) -> list[tuple[float | None, str]]:

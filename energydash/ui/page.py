@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from threading import Lock
 from typing import Any
-from urllib.parse import urlencode
 
 import panel as pn
 from bokeh.document import Document
@@ -18,14 +17,15 @@ from bokeh.io import curdoc
 from bokeh.server.server import Server
 from bokeh.settings import settings as bokeh_settings
 from panel.io.resources import CDN_DIST, DIST_DIR
+from panel.theme import Design
 
 from energydash import config
 from energydash.config import UiSettings
 from energydash.errors import PortInUseError
-from energydash.ui import access, address, backfill, bundled, feed, health
+from energydash.ui import access, address, backfill, bundled, feed, front, health
 from energydash.ui.alerts import Watch
 from energydash.ui.explore.reading import Reading
-from energydash.ui.session import Session, colours_from_cookie, mode_from_cookie
+from energydash.ui.session import Session
 from energydash.ui.store import Store
 
 logger = logging.getLogger(__name__)
@@ -49,6 +49,8 @@ class Audience:
     def join(self, document: Document, session: Session) -> None:
         """Take a page in until its session ends."""
         self._sessions[document] = session
+        # What came while the browser was drawing.
+        document.on_event("document_ready", lambda _: session.wake(document))
         document.on_session_destroyed(lambda _: self.leave(document))
 
     def leave(self, document: Document) -> None:
@@ -72,7 +74,14 @@ class Audience:
     def _wake_all(self) -> None:
         # In a function of its own, whose variables end with it: a page that is gone must not be held until the next turn.
         for document, session in list(self._sessions.items()):
-            session.wake(document)
+            if _is_read(document):
+                session.wake(document)
+
+
+def _is_read(document: Document) -> bool:
+    """Whether a browser is connected: a page that still waits for its own, or has lost it, is drawn anew when that comes."""
+    session = getattr(document.session_context, "session", None)
+    return session is not None and session.connection_count > 0
 
 
 async def serve(settings: UiSettings, ready: Callable[[], None] = lambda: None) -> None:
@@ -103,16 +112,9 @@ async def serve(settings: UiSettings, ready: Callable[[], None] = lambda: None) 
         server.stop()
 
 
-def _query() -> str:
-    """Give the query that the page was asked for with."""
-    given = pn.state.session_args or {}
-    return urlencode(
-        [(name, values[0].decode(errors="replace")) for name, values in given.items() if values]
-    )
-
-
 def _server(settings: UiSettings, store: Store, audience: Audience) -> Server:
-    pn.extension(reconnect=True)
+    # Each part is a root of the document: none brings a style of Panel's, or asks what browser it is in.
+    pn.extension(reconnect=True, browser_info=False, design=Design)
     # The same models make up every page; to check them is a tenth of the time to build one.
     bokeh_settings.perform_document_validation = False
     watch = Watch(store, settings.alerts)
@@ -127,14 +129,13 @@ def _server(settings: UiSettings, store: Store, audience: Audience) -> Server:
             build(document)
 
     def build(document: Document) -> None:
-        look, notices = address.from_query(_query())
-        cookies = (pn.state.cookies or {}).get
-        mode = look.theme or mode_from_cookie(cookies)
+        look, notices = address.from_query(front.query(pn.state.session_args or {}))
+        cookies = pn.state.cookies or {}
         session = Session(
-            store, look, mode, colours=colours_from_cookie(cookies), notices=notices,
+            store, look, front.mode_of(look, cookies), colours=front.colours_of(look, cookies), notices=notices,
             tiles=settings.tiles, reading=reading, watch=watch,
         )  # fmt: skip
-        session.page(mode).server_doc(document, title="energydash")
+        session.place(document)
         audience.join(document, session)
 
     try:
@@ -164,6 +165,7 @@ def _server(settings: UiSettings, store: Store, audience: Audience) -> Server:
         raise PortInUseError(
             f"port {settings.port} is in use on {settings.host}: stop what listens there, or give another with --port"
         ) from exc
+    front.take_over(server._tornado, settings.prefix, store)  # noqa: SLF001 (Bokeh has no public name for it)
     return server
 
 

@@ -1,6 +1,6 @@
 """One browser's page: it remembers what its reader chose and what it has drawn, and pulls from the store what came since."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -24,16 +24,13 @@ from energydash.ui.alerts import Watch
 from energydash.ui.charts import Charts
 from energydash.ui.explore.reading import Reading
 from energydash.ui.explore.view import Explore
-from energydash.ui.hues import COLOURS, Colours
+from energydash.ui.hues import Colours
 from energydash.ui.map import Map, Share
 from energydash.ui.panes import FULL, Panes
 from energydash.ui.past import Instant
 from energydash.ui.selection import Choice
 from energydash.ui.store import Store
 from energydash.ui.theme import Mode, Palette, palette
-
-THEME_COOKIE = "energydash_theme"
-COLOURS_COOKIE = "energydash_colours"
 
 
 class Session:
@@ -62,7 +59,7 @@ class Session:
         self._beneath: list[str] = []
         self._waiting = False
         self._mode: Mode = mode or "light"
-        self._colours: Colours = look.colours or colours
+        self._colours: Colours = colours
         self._query = address.to_query(look)
         self._panes = Panes(store, self._query, mode or "", " ".join([*notices, *unfit]))
         self._map = Map(self._palette, tiles)
@@ -84,10 +81,10 @@ class Session:
         self._panes.alert(self._watch)
         self._show_tab(look.tab)
 
-    def page(self, mode: Mode | None) -> pn.Template:
-        """Give the document."""
+    def place(self, document: Document) -> None:
+        """Put the page's parts into its document."""
         panes = self._panes
-        return layout.page(
+        layout.place(
             {
                 "status": panes.status,
                 "cards": panes.cards,
@@ -103,8 +100,7 @@ class Session:
                 "address": panes.address,
                 "pictures": panes.pictures,
             },
-            mode,
-            self._colours,
+            document,
         )
 
     # --- what the reader does ------------------------------------------------------------------------
@@ -281,19 +277,3 @@ class Session:
         self._charts.paint(self._palette, self._look.selection.region)
         self._explore.paint(self._palette)
         self._panes.pictures.looks = pictures.looks(self._mode, self._colours)
-
-
-def mode_from_cookie(cookies: Callable[[str], str | None]) -> Mode | None:
-    """Give the theme that this browser chose before, if any."""
-    match cookies(THEME_COOKIE):
-        case "dark":
-            return "dark"
-        case "light":
-            return "light"
-    return None
-
-
-def colours_from_cookie(cookies: Callable[[str], str | None]) -> Colours:
-    """Give the set of colours that this browser chose before."""
-    chosen = cookies(COLOURS_COOKIE)
-    return next((each for each in COLOURS if each == chosen), "usual")

@@ -1,6 +1,6 @@
 """The dashboard under load: CPU of its process, age of what the pages get, bytes; against sending everything anew.
 
-    python tests/benchmarks/bench_dashboard.py [--sessions 1,20,60] [--seconds 20] [--memory] [--paint]
+    python tests/benchmarks/bench_dashboard.py [--sessions 1,20,60] [--seconds 20] [--memory] [--paint] [--rush 40]
 
 A real `up` moves on by one interval a second. Sessions are bare sockets that speak Bokeh's protocol, so that the reader's work
 is none of the measurement. "Replace" is the same dashboard, with one difference: it sends all data of map and charts to each
@@ -115,6 +115,45 @@ def report(name, sessions, measured, process):
     )
 
 
+async def rush(port, feed, process, many, already=20):
+    """So many pages at once, while others are open: what a page costs, and how late the open ones hear of an interval meanwhile."""
+    wanted, came = {}, {}
+    open_ones, new_ones = ([Reader(port) for _ in range(count)] for count in (already, many))
+    tasks = [asyncio.create_task(listen(feed, wanted, came))]
+    tasks += [asyncio.create_task(each.run(wanted)) for each in open_ones]
+
+    async def until_there(readers):
+        while not all(each.bytes for each in readers):
+            if any(task.done() for task in tasks):
+                await asyncio.gather(*(task for task in tasks if task.done()))
+            await asyncio.sleep(0.1)
+
+    async def spend(seconds):
+        cpu = sum(process.cpu_times()[:2])
+        await asyncio.sleep(seconds)
+        return (sum(process.cpu_times()[:2]) - cpu) / seconds
+
+    await until_there(open_ones)
+    await asyncio.sleep(SETTLE_S)
+    idle = await spend(5)
+    began, cpu = time.monotonic(), sum(process.cpu_times()[:2])
+    tasks += [asyncio.create_task(each.run({})) for each in new_ones]
+    await until_there(new_ones)
+    ended, cpu = time.monotonic(), sum(process.cpu_times()[:2]) - cpu
+    await asyncio.sleep(10)
+    inside = [m for m, at in came.items() if began <= at < ended]
+    ages = sorted(r.saw.get(m, time.monotonic()) - came[m] for m in inside for r in open_ones)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    took = ended - began
+    print(
+        f"rush: {many} pages at once beside {already}: all there after {took:.1f} s, {(cpu - idle * took) / many:.2f} s of CPU each;"
+        f" age over feed of the others p50 {ages[len(ages) // 2]:.2f} s p95 {ages[int(len(ages) * 0.95)]:.2f} s",
+        flush=True,
+    )
+
+
 async def memory(port, process):
     """A page that nobody returns to is kept for half a minute, and looked for as often."""
     await open_and_close(port, 10)
@@ -140,7 +179,7 @@ def painted(port):
             for name in ("cold", "warm", "warm"):
                 seen = first_view(context, f"http://127.0.0.1:{port}")
                 print(
-                    f"{name}: document after {seen['answered']:.2f} s, map and numbers painted after {seen['painted']:.2f} s,"
+                    f"{name}: document after {seen['answered']:.2f} s, map and numbers painted after {seen['painted']:.2f} s, live after {seen['live']:.2f} s,"
                     f" {seen['models']} models, {seen['bytes'] / 1024:.0f} kB",
                     flush=True,
                 )
@@ -172,8 +211,9 @@ def main():
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--memory", action="store_true")
     parser.add_argument("--paint", action="store_true")
+    parser.add_argument("--rush", type=int, default=0)
     chosen = parser.parse_args()
-    counts = [int(count) for count in chosen.sessions.split(",")]
+    counts = [int(count) for count in filter(None, chosen.sessions.split(","))]
     port, server = free_port(), free_port()
     feed = f"ws://127.0.0.1:{server}/ws/realtime"
     with tempfile.TemporaryDirectory() as name:
@@ -188,6 +228,8 @@ def main():
             ui = Up(up, "").part("ui")
             if chosen.paint:
                 painted(port)
+            if chosen.rush:
+                asyncio.run(rush(port, feed, ui, chosen.rush))
             for count in counts:
                 report("patch", count, asyncio.run(measure(port, feed, ui, count, chosen.seconds)), ui)  # fmt: skip
             with replacing(feed, folder) as (other, process):
