@@ -178,7 +178,9 @@ def grid(tmp_path_factory):
     base = free_port(row=3)
     with serving(StandIn(now=now - LATER, plan="ENTERPRISE")) as api:
         key = {"OPENELECTRICITY_API_KEY": KEY, "OE_BASE_URL": f"{api.url}/v4"}
-        with running("up", "--no-open", "--port-base", str(base), cwd=folder, **key) as process:
+        # `auto` would take the simulated grid where the API is slow to answer at the start.
+        arguments = ("up", "--source", "openelectricity", "--no-open", "--port-base", str(base))
+        with running(*arguments, cwd=folder, **key) as process:
             grid = Grid(process, folder, api, base)
             wait_until(grid.is_well, BACK_WITHIN_S, "all of it is up")
             grid.before = Footprint.of(process.pid)
