@@ -144,6 +144,16 @@ def seriously_wrong(page):
     ]
 
 
+def lives(page):
+    """Wait until the live page stands and has the newest values, and let `grid` read it."""
+    page.wait_for_function(
+        "window.Bokeh?.documents?.[0]?.all_models"
+        " && document.documentElement.dataset.stage === 'live' && !document.querySelector('[data-first]')",
+        timeout=LIMIT_S * 1000,
+    )
+    page.evaluate(READ)
+
+
 class Visit:
     """One browser context with one page, and all that it did."""
 
@@ -166,12 +176,7 @@ class Visit:
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("websocket", self._websocket)
         self.page.goto(url)
-        self.page.wait_for_function(
-            "window.Bokeh?.documents?.[0]?.all_models"
-            " && document.documentElement.dataset.stage === 'live' && !document.querySelector('[data-first]')",
-            timeout=30_000,
-        )
-        self.page.evaluate(READ)
+        lives(self.page)
         # Each part is rendered by a module of its own, and none waits for another.
         self.page.wait_for_function(
             "(parts) => grid.column('stack', 'demand').length > 0 && parts.every((id) => grid.deep(id))",

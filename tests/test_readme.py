@@ -19,7 +19,6 @@ from clusters import NATS
 from processes import energydash, free_port, running, wait_until
 from readme import BLOCKS, README, block, commands
 from servers import serving
-from test_operations import free_base
 from test_server import feed
 from typer.testing import CliRunner
 from websockets.sync.client import connect
@@ -138,7 +137,7 @@ def settings_of(words):
 def home(tmp_path_factory):
     """The `up` of a home with a broker of its own and a wall, on the simulated grid; (broker's port, first port)."""
     folder = tmp_path_factory.mktemp("home")
-    base = free_base()
+    base = free_port(row=3)
     _, *words = commands("energydash up --detach")[0]
     with Server("embedded", folder) as broker:
         chosen = settings_of("ENERGYDASH_HOME_ASSISTANT")
