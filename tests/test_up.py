@@ -60,7 +60,14 @@ def test_up_shows_a_moving_grid_replaces_a_dead_part_and_leaves_nothing_behind(t
 
 def test_up_follows_the_real_grid_within_the_quota(tmp_path):
     now = datetime.now(NEM_ZONE).replace(tzinfo=None)
-    arguments = ("up", "--no-open", "--port-base", str(free_port(row=3)))
+    arguments = (
+        "up",
+        "--source",
+        "openelectricity",
+        "--no-open",
+        "--port-base",
+        str(free_port(row=3)),
+    )
     with serving(StandIn(now=now, live=True)) as api:
         key = {"OPENELECTRICITY_API_KEY": KEY, "OE_BASE_URL": f"{api.url}/v4"}
         with running(*arguments, cwd=tmp_path, **key) as process:
