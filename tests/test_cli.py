@@ -172,3 +172,32 @@ def test_help_answers_quickly(tmp_path):
 
     assert done.returncode == 0
     assert worked_s() - before < 3
+
+
+LOST = """
+import signal, sys
+from energydash.__main__ import main
+
+class Lost:
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+
+class Finder:
+    def find_spec(self, name, path, target=None):
+        if name == "energydash.cli":
+            Lost()
+
+sys.meta_path.insert(0, Finder())
+main()
+"""
+
+
+def test_a_ctrl_c_that_python_drops_while_it_loads_ends_the_command(tmp_path):
+    arguments = ("up", "--source", "demo", "--no-open", "--port-base", str(free_port(row=3)))
+    done = subprocess.run(
+        [sys.executable, "-c", LOST, *arguments], cwd=tmp_path, env=clean_environment(),
+        capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+
+    assert done.returncode == 130
+    assert "Traceback" not in done.stderr
