@@ -77,6 +77,7 @@ def up(
     alerting.parse(alerts)
     from energydash import up as supervisor
     from energydash.sources.choose import settled_live
+    from energydash.supervise import family
 
     # A replay asks no source for anything.
     of = source.value if replay else settled_live(source.value, config.api_key(), nemweb_url, base_url)  # fmt: skip
@@ -86,7 +87,7 @@ def up(
         server_port=server_port, port_base=port_base, ui=show_ui, token=opt.secret(token), open_browser=open_browser,
         insecure=insecure, auth=auth, alerts=alerts, seed=seed, quiet=quiet or as_json, log_level=log_level, keep_days=keep_days,
     )  # fmt: skip
-    console.run(supervisor.run(settings))
+    console.run(supervisor.run(settings), family.kill)
 
 
 def _detach(data_dir: Path, *, open_browser: bool, quiet: bool, as_json: bool) -> None:

@@ -75,6 +75,8 @@ def _print_json(value: Any) -> None:
     typer.echo(plain_json(msgspec.json.encode(value).decode()))
 
 
-def run[T](coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a command's work; SIGTERM ends it as cleanly as Ctrl-C."""
-    return asyncio.run(process.until_terminated(coroutine))
+def run[T](
+    coroutine: Coroutine[Any, Any, T], kill: Callable[[], None] = process.exit_at_once
+) -> T:
+    """Run a command's work; SIGTERM ends it as cleanly as Ctrl-C, and a second Ctrl-C calls `kill`."""
+    return asyncio.run(process.until_terminated(coroutine, kill))

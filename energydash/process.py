@@ -8,12 +8,16 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
+from types import FrameType
 from typing import Any
 
 from energydash.errors import EnergydashError
 
 SUPERVISED = "ENERGYDASH_SUPERVISED"
 """Set by the supervisor, which holds the other end of our standard input."""
+
+_INTERRUPTED = 130
+_SHOW_CURSOR = "\x1b[?25h"
 
 # Set for a command that the user runs alone, these would keep a part from its end, or from its work.
 NOT_INHERITED = dict.fromkeys(
@@ -46,32 +50,64 @@ def _await_end_of_input() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-async def until_terminated[T](coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run `coroutine` so that SIGTERM stops it as cleanly as Ctrl-C does.
+async def until_terminated[T](coroutine: Coroutine[Any, Any, T], kill: Callable[[], None]) -> T:
+    """Run `coroutine` so that SIGTERM stops it as cleanly as Ctrl-C does; a second Ctrl-C calls `kill`.
 
     Raises:
-        KeyboardInterrupt: SIGTERM came and the work was cancelled.
+        KeyboardInterrupt: one of them came and the work was cancelled.
     """
     task = asyncio.create_task(_named(coroutine), name="main")
-    terminated = False
+    asked = False
 
     def terminate() -> None:
-        nonlocal terminated
-        terminated = True
+        nonlocal asked
+        asked = True
         task.cancel()
 
     loop = asyncio.get_running_loop()
     with suppress(NotImplementedError):  # Windows has no signal handlers in the loop
         loop.add_signal_handler(signal.SIGTERM, terminate)
     try:
-        return await task
+        with _interrupts(lambda: loop.call_soon_threadsafe(terminate), kill):
+            return await task
     except asyncio.CancelledError:
-        if terminated:
+        if asked:
             raise KeyboardInterrupt from None
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
         raise
+
+
+@contextmanager
+def _interrupts(stop: Callable[[], object], kill: Callable[[], None]) -> Iterator[None]:
+    """Have a Ctrl-C `stop` the work, and each further one `kill`.
+
+    Nothing is raised: a KeyboardInterrupt in the event loop loses what it was about to run, which may then be waited for without end.
+    """
+    pressed = 0
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        nonlocal pressed
+        pressed += 1
+        if pressed == 1:
+            stop()
+        else:
+            kill()
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def exit_at_once() -> None:
+    """End this process without any farewell, but with the terminal's cursor back: a progress bar hides it."""
+    if sys.stderr is not None and sys.stderr.isatty():
+        sys.stderr.write(_SHOW_CURSOR)
+        sys.stderr.flush()
+    os._exit(_INTERRUPTED)
 
 
 async def _named[T](coroutine: Coroutine[Any, Any, T]) -> T:

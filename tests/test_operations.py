@@ -188,7 +188,43 @@ def test_on_a_terminal_the_parts_are_a_live_table_and_two_ctrl_c_end_it_at_once(
     assert code in {130, -2}
     assert took_s < 2.5
     assert psutil.wait_procs(family, timeout=10)[1] == []
-    assert b"\x1b[?25l" in shown
+    hidden, back = b"\x1b[?25l", b"\x1b[?25h"
+    assert 0 <= shown.rfind(hidden) < shown.rfind(back)
+
+
+SECOND_CTRL_C = """
+import asyncio, signal
+from energydash.process import exit_at_once, until_terminated
+
+killed = asyncio.Event()
+
+async def work():
+    asyncio.get_running_loop().call_soon(signal.raise_signal, signal.SIGINT)
+    try:
+        await asyncio.sleep(60)
+    finally:
+        signal.raise_signal(signal.SIGINT)
+        await {waits}
+        print("farewell", flush=True)
+
+asyncio.run(until_terminated(work(), {kill}))
+"""
+
+
+@pytest.mark.parametrize(
+    ("waits", "kill", "said", "codes"),
+    [
+        # The farewell waits for what is killed, and is not torn in the middle.
+        ("killed.wait()", "killed.set", "farewell\n", {-signal.SIGINT, 1}),
+        # There is nothing to kill but itself.
+        ("asyncio.sleep(50)", "exit_at_once", "", {130}),
+    ],
+)
+def test_a_second_ctrl_c_loses_nothing_and_waits_for_nothing(waits, kill, said, codes):
+    code = SECOND_CTRL_C.format(waits=waits, kill=kill)
+    done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, timeout=45, check=False)  # fmt: skip
+    assert done.stdout == said
+    assert done.returncode in codes
 
 
 def test_a_recording_is_replayed_without_a_page_and_stays_as_it_was(tmp_path):
