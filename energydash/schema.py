@@ -360,8 +360,8 @@ PublisherState = Literal["live", "stale", "waiting"]
 class Status(Record, frozen=True, kw_only=True, tag="status"):
     """How the road behind the server is; sent on change, each second, and behind each answer.
 
-    `broker` is "connected" or "disconnected"; `publisher` is "live", "stale" (silent for longer than
-    `stale_after_s`) or "waiting" (nothing came yet). `last_record_at` is wall time, `event_time` the newest
+    `broker` is "connected" or "disconnected"; `publisher` is "live", "stale" (no news for longer than
+    `stale_after_s`) or "waiting" (nothing came yet). `last_record_at` is the wall time of the last news, `event_time` the newest
     interval seen; `reporting` of `facilities` have a value in it.
     """
 

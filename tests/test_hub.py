@@ -807,6 +807,14 @@ def test_silence_is_stale_after_three_intervals_of_the_streams_pace():
     assert hub.status().publisher == "live"
     now[0] += timedelta(minutes=2)
     assert hub.status().publisher == "stale"
+    # Who only repeats what it said has no news.
+    hub.facilities([power("FARM", 0, 1.0)])
+    assert hub.status().publisher == "stale"
+    hub.facilities([power("FARM", 0, 1.5)])
+    assert hub.status().publisher == "live"
+    now[0] += timedelta(minutes=16)
+    hub.market([price(0, 80.0)])
+    assert hub.status().publisher == "live"
 
 
 def test_a_long_backlog_is_summed_over_several_ticks_and_comes_whole():

@@ -17,7 +17,7 @@ from stream_tables import CODES, at, settings, write_all, write_facilities, writ
 from energydash import config, schema
 from energydash.errors import BrokerError, FileError
 from energydash.progress import silent
-from energydash.stream import publisher, subscriber
+from energydash.stream import publisher, retained, subscriber
 from energydash.stream.client import Client, Outgoing, connected
 
 
@@ -95,6 +95,37 @@ async def test_who_comes_late_gets_the_catalogue_and_the_newest_of_everything(tm
     assert [facility.code for facility in catalogue.facilities] == list(CODES)
     assert {(s.facility_id, s.event_time) for s in sink.stations} == {(c, at(4)) for c in CODES}
     assert [v.value for v in sink.values] == [54.5]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("pace", ["waits for its turn", "waits for more"])
+async def test_what_a_broker_was_made_to_forget_is_said_again(
+    tmp_path, kind, pace, monkeypatch
+):
+    monkeypatch.setattr(retained, "_REPEAT_S", 0.5)
+    write_all(tmp_path, 2)
+    # The second interval's turn comes in five minutes.
+    how = {"speed": 1.0} if pace == "waits for its turn" else {"speed": None, "follow": True}
+    sent = 0 if pace == "waits for its turn" else 1
+    given = settings(tmp_path, "", **how)
+    topics = [retained.status_topic(given)]
+    topics += [config.topic_beside(config.FACILITY_TOPIC, each) for each in ("catalogue", "latest")]  # fmt: skip
+    topics += [config.topic_beside(config.MARKET_TOPIC, "latest")]
+    with Server(kind, tmp_path) as server:
+        given = settings(tmp_path, server.address, **how)
+        async with in_background(publisher.run(given, silent)):
+            async with subscribed(server.address) as sink:
+                await until(lambda: sink.values, "all was said")
+            async with connected(server.address, "vandal") as vandal:
+                for topic in topics:
+                    await vandal.publish(topic, b"", retain=True)
+            async with subscribed(server.address) as late:
+                await until(lambda: late.catalogues and late.stations and late.values, "it is said again")  # fmt: skip
+            async with connected(server.address, "home") as home:
+                await home.subscribe(topics[0])
+                async with asyncio.timeout(10):
+                    assert (await anext(aiter(home.messages))).payload == retained.ONLINE
+    assert {s.event_time for s in late.stations} == {at(sent)}
 
 
 @pytest.mark.parametrize("kind", KINDS)

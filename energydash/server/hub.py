@@ -78,7 +78,7 @@ class Hub:
 
     @property
     def publisher(self) -> schema.PublisherState:
-        """Whether records come: "live", "stale" (none for too long) or "waiting" (none yet)."""
+        """Whether news come: "live", "stale" (none for too long, a repetition is none) or "waiting" (none yet)."""
         if self.last_record_at is None:
             return "waiting"
         silent_s = (self._clock() - self.last_record_at).total_seconds()
@@ -103,14 +103,14 @@ class Hub:
     def facilities(self, records: list[schema.FacilityRecord]) -> None:
         """Take values of facilities, in any order."""
         self._arrived("facility", records)
-        for record in records:
-            self._take(record, nem_time(record.event_time))
+        if sum(self._take(record, nem_time(record.event_time)) for record in records):
+            self.last_record_at = self._clock()
 
     def market(self, records: list[schema.MarketRecord]) -> None:
         """Take values of the market, in any order."""
         self._arrived("market", records)
-        for record in records:
-            self._take_market(record, nem_time(record.event_time))
+        if sum(self._take_market(record, nem_time(record.event_time)) for record in records):
+            self.last_record_at = self._clock()
 
     def past(
         self, stations: Iterable[schema.FacilityRecord], market: Iterable[schema.MarketRecord]
@@ -158,7 +158,6 @@ class Hub:
             self._begin_again(self._next_round)
         now = self._clock()
         self.counts[kind, "taken"] += len(records)
-        self.last_record_at = now
         self.heard = self._connections
         self.waiting_since = self.waiting_since or now
         # First, so that what is too old does not depend on how the records were split.
@@ -166,45 +165,47 @@ class Hub:
         if newest is not None:
             self._history.advance(nem_time(newest))
 
-    def _take(self, record: schema.FacilityRecord, moment: datetime) -> None:
+    def _take(self, record: schema.FacilityRecord, moment: datetime) -> bool:
+        """Keep a value; say whether it is another than the one that was kept."""
         code = record.facility_id
         try:
             column = self._history.column(code)
             revised = self._history.put(record, moment, column)
         except FullError:
             self.counts["facility", "too_many"] += 1
-            return
+            return False
         if revised:
             self._changed_times.add(moment)
             self.changes.update(("facilities", "charts"))
-        if is_news(record, self.newest.get(code)):
+        if news := is_news(record, self.newest.get(code)):
             self.newest[code] = at(record, moment)
             self._changed.add(code)
             self.changes["facilities"] += 1
+        return revised or news
 
-    def _take_market(self, record: schema.MarketRecord, moment: datetime) -> None:
+    def _take_market(self, record: schema.MarketRecord, moment: datetime) -> bool:
         key = key_of(record)
         try:
             self._history.know(key)
         except FullError:
             self.counts["market", "too_many"] += 1
-            return
-        if self._history.put_market(record, moment, key):
+            return False
+        if revised := self._history.put_market(record, moment, key):
             self._changed_times.add(moment)
             self.changes.update(("market", "charts"))
-        if is_news(record, self.newest_market.get(key)):
+        if news := is_news(record, self.newest_market.get(key)):
             self.newest_market[key] = at(record, moment)
             self._changed_market.add(key)
             self.changes["market"] += 1
+        return revised or news
 
     def _forget(self) -> None:
         """Let go of the intervals that the history keeps no longer."""
         kept = self._history.rows.keys()
         self._changed_times &= kept
-        for moment in self._time_stamps.keys() - kept:
-            del self._time_stamps[moment]
-        for moment in self._sums.keys() - kept:
-            del self._sums[moment]
+        for known in (self._time_stamps, self._sums):
+            for moment in known.keys() - kept:
+                del known[moment]
 
     def _is_past(self, moment: datetime) -> bool:
         return self.event_time is not None and moment <= self.event_time

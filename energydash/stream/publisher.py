@@ -3,8 +3,10 @@
 import asyncio
 import logging
 import time
+from collections.abc import Coroutine
 from contextlib import suppress
 from datetime import datetime, timedelta
+from typing import Any
 
 import aiomqtt
 import msgspec
@@ -224,7 +226,7 @@ class _Publisher:
     async def _await_more(self, client: Client) -> None:
         """Wait for renewed tables and stand at what is new in them; a broken one is not the end."""
         while self._ledger is not None:
-            await self._tail.renewed()
+            await self._while_waiting(client, self._tail.renewed())
             try:
                 await self._read_catalogue()
                 self._tail.open(
@@ -244,7 +246,7 @@ class _Publisher:
         if self.pace.wait_s(moved.moment) > 0:
             # There is time now for what a burst has skipped.
             await self._rest(client)
-        await self.pace.turn(moved.moment)
+        await self._while_waiting(client, self.pace.turn(moved.moment))
         self._outbox.add(moved, interval.moment)
         if self._ledger is not None:
             self._ledger.sent(interval)
@@ -257,6 +259,19 @@ class _Publisher:
         await self._retained.refresh_if_time(client)
         await self._keep_position()
         self._show(moved.moment)
+
+    async def _while_waiting(self, client: Client, wait: Coroutine[Any, Any, None]) -> None:
+        """Wait, and say meanwhile from time to time what is retained."""
+        waiting = asyncio.create_task(wait, name="publish-wait")
+        try:
+            while not waiting.done():
+                await asyncio.wait({waiting}, timeout=self._retained.repeat_in_s)
+                if not self._retained.repeat_in_s:
+                    await self._retained.announce(client)
+            await waiting
+        finally:
+            waiting.cancel()
+            await asyncio.gather(waiting, return_exceptions=True)
 
     def _shift_for(self, moment: datetime) -> timedelta:
         """Give by how much this round's event time is moved."""

@@ -17,6 +17,7 @@ from energydash.stream.replay import Interval
 ONLINE, OFFLINE = b"online", b"offline"
 
 _EVERY_S = 0.5
+_REPEAT_S = 60.0
 
 
 def status_topic(settings: PublishSettings) -> str:
@@ -40,6 +41,12 @@ class Retained:
         self._newest = Newest()
         self._at = 0.0
         self._due = False
+        self._announced_at = 0.0
+
+    @property
+    def repeat_in_s(self) -> float:
+        """How long it is until all is to be said again: whoever may write to a topic can make a broker forget what it retains."""
+        return max(self._announced_at + _REPEAT_S - time.monotonic(), 0.0)
 
     def catalogue(self, catalogue: schema.Catalogue) -> None:
         """Take what the codes stand for."""
@@ -71,6 +78,7 @@ class Retained:
                 await self._put(client, topic, body)
         self._due = True
         await self.refresh(client)
+        self._announced_at = time.monotonic()
 
     async def refresh_if_time(self, client: Client) -> None:
         """Do what `refresh` does, unless that was a moment ago."""
