@@ -92,7 +92,7 @@ def fetch(
 
     do, what = job.follow if follow else job.run, make_source(settings, FileShelf(data_dir))
     with progress.shown("fetch", quiet=quiet) as show:
-        summary = console.run(do(settings, what, show, partial(console.tell, quiet=quiet)))
+        summary = process.run(do(settings, what, show, partial(console.tell, quiet=quiet)))
     if isinstance(summary, job.Planned) and not as_json:
         console.say(job.describe(summary, nem.now()))
     elif summary is not None:
@@ -185,7 +185,7 @@ def serve(
     from energydash.server import app as server
 
     ready = partial(console.announce, f"http://{host}:{port}", quiet=quiet, as_json=as_json)
-    console.run(server.serve(settings, ready))
+    process.run(server.serve(settings, ready))
 
 
 @app.command()
@@ -229,7 +229,7 @@ def ui(
     from energydash.ui import page
 
     ready = partial(console.announce, settings.url, quiet=quiet, as_json=as_json)
-    console.run(page.serve(settings, ready))
+    process.run(page.serve(settings, ready))
 
 
 for command in (up, doctor, status, down):

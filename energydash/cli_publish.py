@@ -5,7 +5,7 @@ from typing import Annotated
 
 import msgspec
 
-from energydash import config, console, nem, progress
+from energydash import config, console, nem, process, progress
 from energydash import options as opt
 from energydash.errors import ConfigError
 
@@ -138,7 +138,7 @@ def publish(
     from energydash.stream import publisher
 
     with progress.shown("publish", quiet=quiet) as show:
-        summary = console.run(publisher.run(settings, show))
+        summary = process.run(publisher.run(settings, show))
     console.report(summary, as_json=as_json)
 
 
@@ -157,5 +157,5 @@ def _remove(
     from energydash.stream import publisher, removal
 
     settings = msgspec.structs.replace(settings, home=home)
-    summary = console.run(removal.run(settings, publisher.CONNECT_TIMEOUT_S))
+    summary = process.run(removal.run(settings, publisher.CONNECT_TIMEOUT_S))
     console.report(summary, as_json=as_json)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from energydash import alerting, config, console
+from energydash import alerting, config, console, process
 from energydash import options as opt
 from energydash.address import Access
 
@@ -77,7 +77,7 @@ def up(
     alerting.parse(alerts)
     from energydash import up as supervisor
     from energydash.sources.choose import settled_live
-    from energydash.supervise import family
+    from energydash.supervise.family import Family
 
     # A replay asks no source for anything.
     of = source.value if replay else settled_live(source.value, config.api_key(), nemweb_url, base_url)  # fmt: skip
@@ -87,7 +87,8 @@ def up(
         server_port=server_port, port_base=port_base, ui=show_ui, token=opt.secret(token), open_browser=open_browser,
         insecure=insecure, auth=auth, alerts=alerts, seed=seed, quiet=quiet or as_json, log_level=log_level, keep_days=keep_days,
     )  # fmt: skip
-    console.run(supervisor.run(settings), family.kill)
+    family = Family()
+    process.run(supervisor.run(settings, family), family.kill)
 
 
 def _detach(data_dir: Path, *, open_browser: bool, quiet: bool, as_json: bool) -> None:
@@ -169,7 +170,7 @@ def doctor(
     from energydash import doctor as practice
 
     ports = config.ports_of(port, server_port, port_base)
-    found = console.run(
+    found = process.run(
         practice.examine(
             data_dir, broker=wanted, ports=ports, base_url=base_url, nemweb_url=nemweb_url
         )

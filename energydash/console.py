@@ -1,15 +1,14 @@
 """What every command does around its work: begin, tell, report, complain. What is printed may hold a stranger's names: they are text."""
 
-import asyncio
 import logging
 import os
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 import typer
 
-from energydash import log, process
+from energydash import log
 from energydash.errors import EnergydashError
 from energydash.plain import plain, plain_json
 
@@ -73,10 +72,3 @@ def _facts(summary: msgspec.Struct) -> list[str]:
 
 def _print_json(value: Any) -> None:
     typer.echo(plain_json(msgspec.json.encode(value).decode()))
-
-
-def run[T](
-    coroutine: Coroutine[Any, Any, T], kill: Callable[[], None] = process.exit_at_once
-) -> T:
-    """Run a command's work; SIGTERM ends it as cleanly as Ctrl-C, and a second Ctrl-C calls `kill`."""
-    return asyncio.run(process.until_terminated(coroutine, kill))

@@ -17,7 +17,7 @@ SUPERVISED = "ENERGYDASH_SUPERVISED"
 """Set by the supervisor, which holds the other end of our standard input."""
 
 _INTERRUPTED = 130
-_SHOW_CURSOR = "\x1b[?25h"
+_SHOW_CURSOR = b"\x1b[?25h"
 
 # Set for a command that the user runs alone, these would keep a part from its end, or from its work.
 NOT_INHERITED = dict.fromkeys(
@@ -50,13 +50,61 @@ def _await_end_of_input() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-async def until_terminated[T](coroutine: Coroutine[Any, Any, T], kill: Callable[[], None]) -> T:
-    """Run `coroutine` so that SIGTERM stops it as cleanly as Ctrl-C does; a second Ctrl-C calls `kill`.
+def exit_at_once() -> None:
+    """End this process without any farewell, but with the terminal's cursor back: a progress bar hides it."""
+    with suppress(OSError):
+        if os.isatty(2):
+            # A terminal that its user has stopped must not hold the end up.
+            os.set_blocking(2, False)
+            os.write(2, _SHOW_CURSOR)
+            os.set_blocking(2, True)
+    os._exit(_INTERRUPTED)
+
+
+def run[T](work: Coroutine[Any, Any, T], kill: Callable[[], None] = exit_at_once) -> T:
+    """Run `work` so that SIGTERM stops it as cleanly as Ctrl-C; a second Ctrl-C calls `kill`, and so does each that meets no work.
 
     Raises:
         KeyboardInterrupt: one of them came and the work was cancelled.
     """
-    task = asyncio.create_task(_named(coroutine), name="main")
+    interrupts = _Interrupts(kill)
+    with interrupts.heard():
+        return asyncio.run(_until_terminated(work, interrupts))
+
+
+class _Interrupts:
+    """What a Ctrl-C does: it stops the work, once, and each further one kills.
+
+    Nothing is raised: a KeyboardInterrupt in the event loop loses what it was about to run, which may then be waited for without end.
+    """
+
+    def __init__(self, kill: Callable[[], None]) -> None:
+        self.stop: Callable[[], object] | None = None
+        self._kill = kill
+
+    @contextmanager
+    def heard(self) -> Iterator[None]:
+        """Take the signal, unless who started us has it ignored, as a shell does for what it runs in the background."""
+        here = threading.current_thread() is threading.main_thread()
+        if not here or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+            yield
+            return
+        signal.signal(signal.SIGINT, self._take)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def _take(self, _number: int, _frame: FrameType | None) -> None:
+        stop, self.stop = self.stop, None
+        if stop is None:
+            self._kill()
+        else:
+            stop()
+
+
+async def _until_terminated[T](work: Coroutine[Any, Any, T], interrupts: _Interrupts) -> T:
+    task = asyncio.create_task(_named(work), name="main")
     asked = False
 
     def terminate() -> None:
@@ -67,9 +115,9 @@ async def until_terminated[T](coroutine: Coroutine[Any, Any, T], kill: Callable[
     loop = asyncio.get_running_loop()
     with suppress(NotImplementedError):  # Windows has no signal handlers in the loop
         loop.add_signal_handler(signal.SIGTERM, terminate)
+    interrupts.stop = lambda: loop.call_soon_threadsafe(terminate)
     try:
-        with _interrupts(lambda: loop.call_soon_threadsafe(terminate), kill):
-            return await task
+        return await task
     except asyncio.CancelledError:
         if asked:
             raise KeyboardInterrupt from None
@@ -77,37 +125,8 @@ async def until_terminated[T](coroutine: Coroutine[Any, Any, T], kill: Callable[
         with suppress(asyncio.CancelledError):
             await task
         raise
-
-
-@contextmanager
-def _interrupts(stop: Callable[[], object], kill: Callable[[], None]) -> Iterator[None]:
-    """Have a Ctrl-C `stop` the work, and each further one `kill`.
-
-    Nothing is raised: a KeyboardInterrupt in the event loop loses what it was about to run, which may then be waited for without end.
-    """
-    pressed = 0
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        nonlocal pressed
-        pressed += 1
-        if pressed == 1:
-            stop()
-        else:
-            kill()
-
-    before = signal.signal(signal.SIGINT, interrupt)
-    try:
-        yield
     finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def exit_at_once() -> None:
-    """End this process without any farewell, but with the terminal's cursor back: a progress bar hides it."""
-    if sys.stderr is not None and sys.stderr.isatty():
-        sys.stderr.write(_SHOW_CURSOR)
-        sys.stderr.flush()
-    os._exit(_INTERRUPTED)
+        interrupts.stop = None
 
 
 async def _named[T](coroutine: Coroutine[Any, Any, T]) -> T:

@@ -16,6 +16,7 @@ from energydash.errors import FileError
 from energydash.supervise import claim, jumps
 from energydash.supervise.claim import Member, Running
 from energydash.supervise.control import Control
+from energydash.supervise.family import Family
 from energydash.supervise.gauges import created
 from energydash.supervise.plan import Plan, plan
 from energydash.supervise.remote import DETACHED
@@ -34,8 +35,10 @@ class _Ended(Exception):  # noqa: N818 (it never leaves this module)
     """Somebody asked for the end."""
 
 
-async def run(settings: UpSettings) -> None:
+async def run(settings: UpSettings, family: Family) -> None:
     """Run everything until cancelled or until `energydash down`; nothing of it outlives this call.
+
+    `family` is told who runs.
 
     Raises:
         ConfigError: a setting is missing or wrong.
@@ -46,11 +49,12 @@ async def run(settings: UpSettings) -> None:
     with claim.held(settings.data_dir / "live"):
         what = plan(settings)
         with shown(quiet=settings.quiet) as screen:
-            await _run(what, screen)
+            await _run(what, screen, family)
 
 
-async def _run(what: Plan, screen: Screen) -> None:
+async def _run(what: Plan, screen: Screen, family: Family) -> None:
     supervisor = Supervisor(what)
+    family.parts = supervisor.parts
     control = Control(supervisor.now)
     screen.say("starting: " + ", ".join(part.name for part in supervisor.parts))
     try:
@@ -74,8 +78,7 @@ async def _until(down: asyncio.Event) -> None:
 
 async def _show(supervisor: Supervisor, screen: Screen) -> None:
     while True:
-        # A terminal that its user has stopped must not stop the supervision.
-        await asyncio.to_thread(lambda: screen.show(supervisor.now()))
+        screen.show(await asyncio.to_thread(supervisor.now))
         await asyncio.sleep(_SHOW_EVERY_S)
 
 

@@ -4,10 +4,12 @@ import json
 import os
 import re
 import resource
+import select
 import shutil
 import signal
 import subprocess
 import sys
+import termios
 import time
 import urllib.request
 from contextlib import suppress
@@ -194,7 +196,7 @@ def test_on_a_terminal_the_parts_are_a_live_table_and_two_ctrl_c_end_it_at_once(
 
 SECOND_CTRL_C = """
 import asyncio, signal
-from energydash.process import exit_at_once, until_terminated
+from energydash.process import exit_at_once, run
 
 killed = asyncio.Event()
 
@@ -207,7 +209,7 @@ async def work():
         await {waits}
         print("farewell", flush=True)
 
-asyncio.run(until_terminated(work(), {kill}))
+run(work(), {kill})
 """
 
 
@@ -225,6 +227,68 @@ def test_a_second_ctrl_c_loses_nothing_and_waits_for_nothing(waits, kill, said, 
     done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, timeout=45, check=False)  # fmt: skip
     assert done.stdout == said
     assert done.returncode in codes
+
+
+THREAD_THAT_STAYS = """
+import asyncio, signal, time
+from energydash.process import run
+
+async def work():
+    loop = asyncio.get_running_loop()
+    loop.call_later(0.1, signal.raise_signal, signal.SIGINT)
+    await asyncio.to_thread(time.sleep, 60)
+
+signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGINT))
+signal.setitimer(signal.ITIMER_REAL, 1.5)
+run(work())
+"""
+
+
+def test_a_second_ctrl_c_waits_for_no_thread():
+    done = subprocess.run([sys.executable, "-c", THREAD_THAT_STAYS], timeout=45, check=False)
+    assert done.returncode == 130
+
+
+def test_a_ctrl_c_that_is_ignored_from_the_start_stays_ignored():
+    code = """
+import asyncio, signal
+from energydash.process import run
+
+async def work():
+    signal.raise_signal(signal.SIGINT)
+    await asyncio.sleep(0.1)
+    print("still here")
+
+run(work())
+"""
+    command = ["sh", "-c", "trap '' INT; exec \"$@\"", "sh", sys.executable, "-c", code]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=45, check=True)
+    assert done.stdout == "still here\n"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a pseudo-terminal")
+def test_a_terminal_that_nobody_reads_stops_nothing(tmp_path):
+    main, side = os.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "energydash", "up", "--source", "demo", "--no-open", "--port-base", str(free_port(row=3))],
+        cwd=tmp_path, env=clean_environment(TERM="xterm-256color", COLUMNS="130", LINES="40"),
+        stdin=side, stdout=side, stderr=side,
+    )  # fmt: skip
+    up = Up(process, "")
+    try:
+        wait_until(lambda: select.select([main], [], [], 0)[0], 60, "it writes")
+        # What Ctrl-S does.
+        termios.tcflow(side, termios.TCOOFF)
+        first = up.part("serve")
+        first.kill()
+        wait_until(lambda: any(each.pid != first.pid for each in up.parts("serve")), 60, "another runs")  # fmt: skip
+        assert energydash("status", "--json", cwd=tmp_path).stdout
+        assert interrupt(process, 30) == 130
+    finally:
+        process.kill()
+        process.wait()
+        os.close(main)
+        os.close(side)
 
 
 def test_a_recording_is_replayed_without_a_page_and_stays_as_it_was(tmp_path):

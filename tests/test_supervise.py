@@ -8,6 +8,7 @@ import math
 import os
 import signal
 import socket
+import sys
 import time
 from datetime import timedelta
 
@@ -32,6 +33,7 @@ from energydash.supervise.backoff import (
 )
 from energydash.supervise.claim import Member, Running
 from energydash.supervise.control import Control, ask
+from energydash.supervise.family import Family
 from energydash.supervise.jumps import JUMP_S, Jumps
 from energydash.supervise.now import PartNow, UpNow
 from energydash.supervise.part import Part, Phase
@@ -417,3 +419,21 @@ async def test_cancelling_twice_kills_at_once_what_does_not_listen():
     assert time.monotonic() - began < 2.8
     wait_until(lambda: not process.is_running(), 10, "it is gone")
     assert -one.process.returncode == signal.SIGKILL
+
+
+async def test_a_second_ctrl_c_kills_the_parts_and_nobody_else():
+    part = Part("sleeper", lambda: ("-c", "import time; time.sleep(60)"))
+    browser = await asyncio.create_subprocess_exec(sys.executable, "-c", "import time; time.sleep(60)")  # fmt: skip
+    running = asyncio.create_task(part.once())
+    try:
+        async with asyncio.timeout(30):
+            await part.ready.wait()
+        family = Family()
+        family.parts = [part, Part("idle", lambda: ())]
+        family.kill()
+        async with asyncio.timeout(30):
+            assert await running == -signal.SIGKILL
+        assert browser.returncode is None
+    finally:
+        browser.kill()
+        await browser.wait()

@@ -1,17 +1,39 @@
-"""The processes that this one has started, and those that they have."""
+"""The parts that run and what they have started, killed at once."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 
 import psutil
 
 from energydash import process
+from energydash.supervise.part import Part
 
 
-def kill() -> None:
-    """Kill all of them, which ends our wait for them; where there is none, end this process."""
-    children = psutil.Process().children(recursive=True)
-    for child in children:
-        with suppress(psutil.NoSuchProcess):
-            child.kill()
-    if not children:
-        process.exit_at_once()
+class Family:
+    """Whom a second Ctrl-C kills: nobody but the parts, for a browser that we have opened is the user's own."""
+
+    def __init__(self) -> None:
+        self.parts: Sequence[Part] = ()
+
+    def kill(self) -> None:
+        """Kill all of them, which ends our wait for them; where none is alive, end this process."""
+        alive = [each for part in self.parts for each in _alive(part.pid)]
+        for each in alive:
+            with suppress(psutil.NoSuchProcess):
+                each.kill()
+        if not alive:
+            process.exit_at_once()
+
+
+def _alive(pid: int | None) -> list[psutil.Process]:
+    if pid is None:
+        return []
+    try:
+        root = psutil.Process(pid)
+        return [
+            each
+            for each in (root, *root.children(recursive=True))
+            if each.status() != psutil.STATUS_ZOMBIE
+        ]
+    except psutil.NoSuchProcess:
+        return []
