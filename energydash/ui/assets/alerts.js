@@ -1,5 +1,6 @@
 // What calls for attention: a button with the day's list, there only when there is something, and a toast for what is new.
 const TOAST_MS = 12000
+const MOST_TOASTS = 4
 
 export function render({ model, el }) {
   el.innerHTML = `
@@ -59,6 +60,9 @@ export function render({ model, el }) {
     close.addEventListener("click", () => card.remove())
     card.append(close)
     $(".toasts").append(card)
+    // The list has all of them: many at once must not cover the page.
+    const idle = [...$(".toasts").children].filter((each) => each !== card && !each.matches(":hover, :focus-within"))
+    for (const each of idle.slice(0, Math.max($(".toasts").children.length - MOST_TOASTS, 0))) each.remove()
     wait()
   }
   button.addEventListener("click", () => toggle(list.hidden))
