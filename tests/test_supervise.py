@@ -22,7 +22,7 @@ from rich.console import Console
 
 from energydash.config import UpSettings
 from energydash.errors import ConfigError, EnergydashError, PortInUseError
-from energydash.supervise import claim, jumps, remote, view
+from energydash.supervise import claim, gauges, jumps, remote, view
 from energydash.supervise.backoff import (
     FIRST_S,
     HEALTHY_AFTER_S,
@@ -289,6 +289,50 @@ async def test_a_part_started_anew_is_no_death():
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
+
+
+# --- what is asked of the server --------------------------------------------------------------------
+
+
+@contextlib.asynccontextmanager
+async def answering(said):
+    """A server that says this to everybody, and closes nothing."""
+    guests = []
+
+    async def met(reader, writer):
+        guests.append(writer)
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(said)
+        await writer.drain()
+
+    server = await asyncio.start_server(met, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+        for guest in guests:
+            guest.transport.abort()
+
+
+@pytest.mark.parametrize("status", ["200 OK", "503 Service Unavailable"])
+async def test_an_answer_that_stops_halfway_is_none(monkeypatch, status):
+    monkeypatch.setattr(gauges, "_ANSWER_WITHIN_S", 0.3)
+    head = f"HTTP/1.1 {status}\r\nContent-Length: 100\r\n\r\nhalf"
+    async with answering(head.encode()) as url:
+        server = gauges.Server(url, None)
+        assert not await asyncio.to_thread(server.answers)
+        assert await asyncio.to_thread(server.health) is None
+
+
+async def test_our_own_server_is_asked_through_no_proxy(monkeypatch):
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port()}")
+    for name in ("no_proxy", "NO_PROXY", "HTTP_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    # What the library made of the environment at its first use is no matter here.
+    monkeypatch.setattr("urllib.request._opener", None)
+    said = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 2\r\n\r\n{}"
+    async with answering(said) as url:
+        assert await asyncio.to_thread(gauges.Server(url, None).answers)
 
 
 # --- the folder's file, and who may ask ----------------------------------------------------------------
