@@ -22,7 +22,7 @@ from rich.console import Console
 
 from energydash.config import UpSettings
 from energydash.errors import ConfigError, EnergydashError, PortInUseError
-from energydash.supervise import claim, gauges, jumps, remote, view
+from energydash.supervise import claim, feed, gauges, jumps, remote, view
 from energydash.supervise.backoff import (
     FIRST_S,
     HEALTHY_AFTER_S,
@@ -291,7 +291,7 @@ async def test_a_part_started_anew_is_no_death():
         await asyncio.gather(running, return_exceptions=True)
 
 
-# --- what is asked of the server --------------------------------------------------------------------
+# --- what is asked of the server, and the tables -----------------------------------------------------
 
 
 @contextlib.asynccontextmanager
@@ -333,6 +333,50 @@ async def test_our_own_server_is_asked_through_no_proxy(monkeypatch):
     said = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 2\r\n\r\n{}"
     async with answering(said) as url:
         assert await asyncio.to_thread(gauges.Server(url, None).answers)
+
+
+async def test_tables_that_cannot_be_made_are_tried_again_after_pauses_that_grow(
+    tmp_path, monkeypatch
+):
+    bounds, tried, broken = [], [], [True]
+
+    def pick(_least, most):
+        bounds.append(most)
+        return 0.0
+
+    monkeypatch.setattr(feed, "_LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr(feed, "Backoff", lambda: Backoff(pick))
+    asked = {"port": free_port(), "server_port": free_port()}
+    one = feed.Feed(plan(UpSettings(data_dir=tmp_path, source="nemweb", **asked)))
+    one._plan.folder.mkdir()
+    manifest = one._plan.folder / "manifest.jsonl"
+
+    async def convert():
+        tried.append(time.monotonic())
+        if broken[0]:
+            raise EnergydashError("the disk is full")
+
+    monkeypatch.setattr(one.convert, "or_fail", convert)
+    running = asyncio.create_task(one._convert_changes())
+    # It has looked at what is there to begin with.
+    await asyncio.sleep(0)
+    try:
+        for failures in (7, 9):
+            manifest.write_text(str(failures))
+            os.utime(manifest, (failures, failures))
+            await until(lambda n=failures: len(bounds) >= n, "it has failed")
+            broken[0] = False
+            before = len(tried)
+            await until(lambda n=before: len(tried) > n, "it works")
+            if failures == 7:
+                grown = bounds.copy()
+                bounds.clear()
+            broken[0] = True
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    assert grown[:7] == [1.0, 2.0, 4.0, 8.0, 16.0, LONGEST_S, LONGEST_S]
+    assert bounds[:2] == [1.0, 2.0]
 
 
 # --- the folder's file, and who may ask ----------------------------------------------------------------
