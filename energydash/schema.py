@@ -226,8 +226,8 @@ class Catalogue(Record, frozen=True, kw_only=True):
     """`…/facility_metrics/v1/catalogue`, retained: what the stream's codes stand for, and its source.
 
     `speed` is event seconds per wall second of the stream that follows (None: as fast as it goes): it
-    tells a reader after how long a silence is a fault. A `round_id` other than the last one says that event time begins
-    again (`publish --loop`), and that what follows is no old news.
+    tells a reader after how long a silence is a fault. A `round_id` that was not there before says that a run of `publish`, or a
+    round of its loop, begins at its beginning: earlier values that follow are no old news. An empty one goes on.
     """
 
     source: str

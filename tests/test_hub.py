@@ -466,6 +466,47 @@ def test_a_publisher_that_comes_back_does_not_begin_again(name):
     assert hub.event_time == at(5)
 
 
+@pytest.mark.parametrize("before", ["", "first"])
+def test_a_run_from_the_beginning_begins_again_though_the_one_before_never_ended(before):
+    hub = Hub(HISTORY)
+    hub.catalogue(round_of(before))
+    hub.facilities([power("FARM", 5, 1.0), power("COAL", 5, 2.0)])
+    hub.catalogue(round_of("second"))
+    # Of the newest interval: the last of the run before may still be on its way.
+    hub.facilities([power("COAL", 5, 2.0)])
+    hub.facilities([power("FARM", 4, 1.0)])
+    assert hub.event_time == at(4)
+    assert hub.newest.keys() == {"FARM"}
+    assert hub.initial_data().round_id == "second"
+
+
+def test_a_run_over_later_hours_goes_on_with_what_there_is():
+    hub = Hub(HISTORY)
+    hub.catalogue(round_of("first"))
+    hub.facilities([power("FARM", 5, 1.0)])
+    hub.catalogue(round_of("second"))
+    hub.facilities([power("FARM", 6, 1.0)])
+    # What comes late then is late, and no beginning.
+    hub.facilities([power("FARM", 4, 1.0)])
+    assert hub.event_time == at(6)
+    assert hub.facility_history("FARM").times == (at(4), at(5), at(6))
+    assert hub.initial_data().round_id == "first"
+
+
+def test_two_publishers_that_repeat_themselves_do_not_begin_again_in_turn():
+    hub = Hub(HISTORY)
+    hub.catalogue(round_of("first"))
+    hub.facilities([power("FARM", 5, 1.0)])
+    hub.catalogue(round_of("second"))
+    hub.facilities([power("FARM", 0, 1.0)])
+    for index, name in enumerate(["first", "second", "first"], 1):
+        hub.facilities([power("FARM", 5 + index, 1.0)])
+        hub.catalogue(round_of(name))
+        hub.facilities([power("FARM", index, 1.0)])
+    assert hub.event_time == at(8)
+    assert hub.facility_history("FARM").times == tuple(map(at, (0, 1, 2, 3, 6, 7, 8)))
+
+
 def test_a_reader_of_one_channel_hears_of_no_other():
     fanout = Fanout(hub_with(power("FARM", 0, 1.0), price(0, 50.0)))
     client = newcomer(fanout, schema.Subscribe(channels=frozenset({"market"})))

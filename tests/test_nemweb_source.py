@@ -24,7 +24,9 @@ from energydash.files.folder import DataFolder
 from energydash.files.shelf import FileShelf
 from energydash.progress import silent
 from energydash.sources.choose import is_reachable, make_source, settled, settled_live
+from energydash.sources.nemweb import library
 from energydash.sources.nemweb.facts import facts
+from energydash.sources.nemweb.transport import Manner, Transport
 from energydash.sources.protocol import Window
 
 DAY = tree.at("2026-03-01T00:00")
@@ -323,6 +325,24 @@ async def test_a_truncated_file_is_asked_for_again_and_left_out_if_it_stays_so(w
     assert f"{always.rpartition('/')[2]} is left out: a zip is broken" in caplog.text
     assert web.count(always) == 2
     assert not (tmp_path / "nemweb" / always.removeprefix("Reports/Current/")).exists()
+
+
+async def test_a_broken_file_that_the_server_has_taken_away_is_thought_of_no_more(web, tmp_path, monkeypatch):  # fmt: skip
+    monkeypatch.setattr(library, "_BROKEN_RESTS_S", 0.0)
+    broken, content = tree.published(tree.SCADA, NOON)
+    web.publish((broken, content[: len(content) // 2]))
+    transport = Transport(web.url, Manner(rate=1000.0))
+    shelves = library.Library(transport, FileShelf(tmp_path))
+    try:
+        await shelves.values(library.SCADA, NOON, NOON + tree.STEP)
+        known = shelves._rooms[library.SCADA.folder].broken
+        await shelves.current(library.SCADA, anew=True)
+        assert list(known) == [broken]
+        web.remove(broken)
+        await shelves.current(library.SCADA, anew=True)
+        assert not known
+    finally:
+        await transport.aclose()
 
 
 async def test_a_report_without_its_end_is_left_out_though_its_zip_is_whole(web, tmp_path):

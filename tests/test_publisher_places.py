@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from processes import running
 from stream_tables import CODES, START, at, settings, write_all, write_facilities
-from test_publisher import in_background, stream_of
+from test_publisher import in_background, stream_of, subscribed
 from test_publisher_faults import expected, stations_of, without_repeats
 
 from energydash import config, nem
@@ -248,6 +248,55 @@ async def test_a_loop_moves_the_grid_again_in_each_round(tmp_path, kind):
                 await until(lambda: len(rounds) > 3, "the end of the third round", 60)
     assert [(each[0], each[-1]) for each in rounds[:3]] == [(at(0), at(19))] * 3
     assert all(len(set(each)) == 20 for each in rounds[:3])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_run_that_begins_anew_moves_the_grid_from_its_first_interval(tmp_path, kind):
+    """Stopped and started again, at once or after another: to who listens, no interval of it is old news."""
+    write_all(tmp_path, 20)
+    times = []
+
+    class Watched(Hub):
+        def facilities(self, records):
+            for record in records:
+                super().facilities([record])
+                if times[-1:] != [self.event_time]:
+                    times.append(self.event_time)
+
+    hub = Watched()
+    topics = {"facility_topic": config.FACILITY_TOPIC, "market_topic": config.MARKET_TOPIC}
+    with Server(kind, tmp_path) as server:
+        given = settings(tmp_path, server.address, speed=3000.0)
+        async with in_background(subscriber.run(server.address, **topics, sink=hub)):
+            await until(lambda: hub.connected, "the subscriber is there")
+            async with in_background(publisher.run(given, silent)):
+                await until(lambda: hub.event_time == at(9), "half of it", 60)
+            before = len(times)
+            await publisher.run(given, silent)
+            await until(lambda: times[-1] == at(19), "all of it")
+    assert times[before:] == [at(i) for i in range(20)]
+
+
+@pytest.mark.parametrize(
+    ("more", "begin"),
+    [({}, [True, True]), ({"follow": True}, [False, False]), ({"resume": True}, [True, False])],
+)
+async def test_only_a_run_that_begins_at_the_beginning_says_that_event_time_does(
+    tmp_path, more, begin
+):
+    write_all(tmp_path, 1)
+    if more.pop("resume", False):
+        more["offset_file"] = tmp_path / "offset"
+    with Server("embedded", tmp_path) as server:
+        async with subscribed(server.address) as sink:
+            for number in (1, 2):
+                run = publisher.run(settings(tmp_path, server.address, qos=1, **more), silent)
+                async with in_background(run):
+                    await until(lambda n=number: len(sink.catalogues) == n, "its catalogue")
+                    await until(lambda: len(sink.stations) >= 3, "its values")
+    rounds = [each.round_id for each in sink.catalogues]
+    assert [bool(each) for each in rounds] == begin
+    assert len(set(filter(None, rounds))) == sum(begin)
 
 
 async def test_follow_sends_a_value_again_that_was_revised_two_days_back(tmp_path):

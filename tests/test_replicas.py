@@ -4,9 +4,11 @@ import asyncio
 import contextlib
 import json
 import random
+import shutil
 import time
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import aiomqtt
 import httpx
@@ -25,7 +27,7 @@ from energydash import schema
 from energydash.config import FACILITY_TOPIC, MARKET_TOPIC, ServeSettings
 from energydash.files import tables as files
 from energydash.progress import silent
-from energydash.server import app
+from energydash.server import app, backfill
 from energydash.server.fanout import Fanout
 from energydash.server.hub import Hub
 from energydash.stream import publisher
@@ -219,6 +221,38 @@ async def test_tables_that_are_not_there_do_not_stop_the_server(broker, evening,
     async with replica(broker, history_dir=Path("/nowhere")) as port:
         await ready(port)
         await until(lambda: "without a past" in caplog.text, "it is said in the log")
+
+
+@pytest.mark.parametrize("at_first", ["not there", "another grid's"])
+async def test_tables_that_come_later_give_the_past_later(
+    broker, tables, evening, tmp_path, caplog, monkeypatch, at_first
+):
+    folder = tmp_path / "tables"
+    if at_first == "another grid's":
+        folder.mkdir()
+        said = (tables / "source.json").read_text()
+        (folder / "source.json").write_text(said.replace('"demo"', '"openelectricity"'))
+    looks = []
+
+    def provenance(path):
+        looks.append(path)
+        return files.provenance(path)
+
+    monkeypatch.setattr(backfill, "_AGAIN_S", 0.05)
+    monkeypatch.setattr(backfill, "tables", SimpleNamespace(provenance=provenance, catalogue=files.catalogue))  # fmt: skip
+    await publisher.run(settings(evening, broker.address), silent)
+    async with replica(broker, history_dir=folder) as port:
+        await ready(port)
+        await until(lambda: len(looks) >= 5, "it looks again and again")
+        assert caplog.text.count("without a past") == 1
+        made = shutil.copytree(tables, tmp_path / "made")
+        if folder.is_dir():
+            for path in sorted(made.iterdir(), key=lambda path: path.name == "source.json"):
+                path.replace(folder / path.name)
+        else:
+            made.rename(folder)
+        await sees(port, everything_in(tables))
+    assert caplog.text.count("without a past") == 1
 
 
 async def test_a_thousand_who_come_back_at_once_are_served_within_five_seconds(

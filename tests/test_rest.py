@@ -652,6 +652,14 @@ async def measures(live) -> dict[str, float]:
     }
 
 
+async def test_the_publishers_state_is_told_to_be_that_of_its_news():
+    async with serving(ticking=False) as live:
+        said = (await live.get("/metrics")).text
+    (told,) = [line for line in said.splitlines() if line.startswith("# HELP energydash_publisher_state")]  # fmt: skip
+    assert "news" in told
+    assert "records" not in told
+
+
 async def test_the_measures_say_what_has_happened():
     async with serving(ticking=False) as live:
         feed(live)

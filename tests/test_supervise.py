@@ -23,7 +23,7 @@ from rich.console import Console
 
 from energydash.config import UpSettings
 from energydash.errors import ConfigError, EnergydashError, PortInUseError
-from energydash.supervise import claim, jumps, remote, view
+from energydash.supervise import claim, feed, gauges, jumps, remote, view
 from energydash.supervise.backoff import (
     FIRST_S,
     HEALTHY_AFTER_S,
@@ -291,6 +291,94 @@ async def test_a_part_started_anew_is_no_death():
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
+
+
+# --- what is asked of the server, and the tables -----------------------------------------------------
+
+
+@contextlib.asynccontextmanager
+async def answering(said):
+    """A server that says this to everybody, and closes nothing."""
+    guests = []
+
+    async def met(reader, writer):
+        guests.append(writer)
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(said)
+        await writer.drain()
+
+    server = await asyncio.start_server(met, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+        for guest in guests:
+            guest.transport.abort()
+
+
+@pytest.mark.parametrize("status", ["200 OK", "503 Service Unavailable"])
+async def test_an_answer_that_stops_halfway_is_none(monkeypatch, status):
+    monkeypatch.setattr(gauges, "_ANSWER_WITHIN_S", 0.3)
+    head = f"HTTP/1.1 {status}\r\nContent-Length: 100\r\n\r\nhalf"
+    async with answering(head.encode()) as url:
+        server = gauges.Server(url, None)
+        assert not await asyncio.to_thread(server.answers)
+        assert await asyncio.to_thread(server.health) is None
+
+
+async def test_our_own_server_is_asked_through_no_proxy(monkeypatch):
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port()}")
+    for name in ("no_proxy", "NO_PROXY", "HTTP_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    # What the library made of the environment at its first use is no matter here.
+    monkeypatch.setattr("urllib.request._opener", None)
+    said = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 2\r\n\r\n{}"
+    async with answering(said) as url:
+        assert await asyncio.to_thread(gauges.Server(url, None).answers)
+
+
+async def test_tables_that_cannot_be_made_are_tried_again_after_pauses_that_grow(
+    tmp_path, monkeypatch
+):
+    bounds, tried, broken = [], [], [True]
+
+    def pick(_least, most):
+        bounds.append(most)
+        return 0.0
+
+    monkeypatch.setattr(feed, "_LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr(feed, "Backoff", lambda: Backoff(pick))
+    asked = {"port": free_port(), "server_port": free_port()}
+    one = feed.Feed(plan(UpSettings(data_dir=tmp_path, source="nemweb", **asked)))
+    one._plan.folder.mkdir()
+    manifest = one._plan.folder / "manifest.jsonl"
+
+    async def convert():
+        tried.append(time.monotonic())
+        if broken[0]:
+            raise EnergydashError("the disk is full")
+
+    monkeypatch.setattr(one.convert, "or_fail", convert)
+    running = asyncio.create_task(one._convert_changes())
+    # It has looked at what is there to begin with.
+    await asyncio.sleep(0)
+    try:
+        for failures in (7, 9):
+            manifest.write_text(str(failures))
+            os.utime(manifest, (failures, failures))
+            await until(lambda n=failures: len(bounds) >= n, "it has failed")
+            broken[0] = False
+            before = len(tried)
+            await until(lambda n=before: len(tried) > n, "it works")
+            if failures == 7:
+                grown = bounds.copy()
+                bounds.clear()
+            broken[0] = True
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    assert grown[:7] == [1.0, 2.0, 4.0, 8.0, 16.0, LONGEST_S, LONGEST_S]
+    assert bounds[:2] == [1.0, 2.0]
 
 
 # --- the folder's file, and who may ask ----------------------------------------------------------------

@@ -15,38 +15,54 @@ from energydash.server.hub import Hub
 logger = logging.getLogger(__name__)
 
 _POLL_S = 0.1
+_AGAIN_S = 5.0
+
+
+class _AnotherSourceError(Exception):
+    """The tables are of another grid than the stream."""
 
 
 async def run(hub: Hub, folder: Path, length: timedelta) -> None:
     """Give the hub what the tables know of the hours before the stream's present, once it is heard on each connection.
 
-    What came between two connections is lost at QoS 0, and what was under way when the broker died. Runs until cancelled.
+    What came between two connections is lost at QoS 0, and what was under way when the broker died. What cannot be read, or is of
+    another source, is said once in the log and tried again: the tables may be made, or made anew, at any time. Runs until cancelled.
     """
     filled = 0
+    told: set[type[Exception]] = set()
     while True:
         # Which hours are the last ones, the stream alone can say: a replay is at any time.
         while hub.heard == filled:  # noqa: ASYNC110 (the hub is pure: it sets no event)
             await asyncio.sleep(_POLL_S)
-        filled = hub.heard
-        if hub.event_time is not None:
-            await _fill(hub, folder, hub.event_time, length)
+        heard = hub.heard
+        try:
+            if hub.event_time is not None:
+                await _fill(hub, folder, hub.event_time, length)
+        except (FileError, _AnotherSourceError) as exc:
+            if type(exc) not in told:
+                logger.warning("the stream goes on without a past: %s", exc)
+            told.add(type(exc))
+            await asyncio.sleep(_AGAIN_S)
+        else:
+            filled = heard
+            told.clear()
 
 
 async def _fill(hub: Hub, folder: Path, until: datetime, length: timedelta) -> None:
-    """Read the hours before `until`; what cannot be read, or is of another source, is said in the log and left alone."""
-    try:
-        source = await asyncio.to_thread(tables.provenance, folder)
-        if not hub.info:
-            hub.catalogue(await asyncio.to_thread(_catalogue, folder, source))
-        elif source and source.source != hub.source:
-            logger.warning("%s holds %s, the stream is %s: it goes on without a past", folder, source.source, hub.source)  # fmt: skip
-            return
-        intervals = recent(folder, until - length, until)
-        while (interval := await asyncio.to_thread(_next, intervals)) is not None:
-            hub.past(*interval)
-    except FileError as exc:
-        logger.warning("the stream goes on without a past: %s", exc)
-        return
+    """Read the hours before `until`.
+
+    Raises:
+        FileError: the tables are missing or malformed.
+        _AnotherSourceError: they are of another source.
+    """
+    source = await asyncio.to_thread(tables.provenance, folder)
+    if not hub.info:
+        hub.catalogue(await asyncio.to_thread(_catalogue, folder, source))
+    elif source and source.source != hub.source:
+        raise _AnotherSourceError(f"{folder} holds {source.source}, the stream is {hub.source}")
+    intervals = recent(folder, until - length, until)
+    while (interval := await asyncio.to_thread(_next, intervals)) is not None:
+        hub.past(*interval)
     logger.info("took the last %s of %s", length, folder)
 
 

@@ -14,6 +14,7 @@ from energydash.server.aggregates import Plan, Totals, series
 from energydash.server.history import FullError, History, MarketKey, ordered
 from energydash.server.links import links
 from energydash.server.records import Timed, at, columns, is_news, key_of, nem_time
+from energydash.server.rounds import Rounds
 
 _STALE_LEAST_S = 15.0
 _STALE_UNKNOWN_S = 60.0
@@ -65,9 +66,8 @@ class Hub:
         self._market_stamps: dict[MarketKey, int] = {}
         self._time_stamps: dict[datetime, int] = {}
         self._catalogue_stamp = 0
-        # Which round of a loop this is, which was told of since, and the tick that this one began with.
-        self._round_id: str | None = None
-        self._next_round: str | None = None
+        # Which round of event time this is, and the tick that it began with.
+        self._rounds = Rounds()
         self._begins = False
         self._begin_stamp = 0
 
@@ -88,7 +88,7 @@ class Hub:
 
     def catalogue(self, catalogue: schema.Catalogue) -> None:
         """Take what the codes stand for; sums made without it are made again."""
-        self._turn(catalogue.round_id)
+        self._rounds.hear(catalogue.round_id)
         self._stale_after_s = _stale_after_s(catalogue.speed)
         info = {facility.code: facility for facility in catalogue.facilities}
         told = (info, catalogue.source, catalogue.simulated)
@@ -137,16 +137,9 @@ class Hub:
         """Count a dropped message."""
         self.counts[kind, cause] += 1
 
-    def _turn(self, round_id: str) -> None:
-        """Take note that event time begins again, with whatever comes next."""
-        if self._round_id is None:
-            self._round_id = round_id
-        elif round_id and round_id != self._round_id:
-            self._next_round = round_id
-
-    def _begin_again(self, round_id: str) -> None:
-        """Forget all values: they are later than any that come now."""
-        self._round_id, self._next_round, self._begins = round_id, None, True
+    def _begin_again(self) -> None:
+        """Forget all values: they are another round's."""
+        self._begins = True
         self._history = History(self._history.length)
         self._plan = Plan(self.info, self._history)
         for kept in (self.newest, self.newest_market, self._sums, self._changed, self._changed_market, self._changed_times, self._stamps, self._market_stamps, self._time_stamps):  # fmt: skip
@@ -154,8 +147,8 @@ class Hub:
         self.changes.update(("facilities", "market", "charts"))
 
     def _arrived(self, kind: str, records: Sequence[Timed]) -> None:
-        if self._next_round is not None:
-            self._begin_again(self._next_round)
+        if self._rounds.begin_with(records, self.event_time):
+            self._begin_again()
         now = self._clock()
         self.counts[kind, "taken"] += len(records)
         self.heard = self._connections
@@ -259,7 +252,7 @@ class Hub:
             seq=self.seq,
             source=self.source,
             simulated=self.simulated,
-            round_id=self._round_id or "",
+            round_id=self._rounds.name,
             facilities=tuple(self.info[code] for code in sorted(self.info)),
             values=self._values(self.newest),
         )

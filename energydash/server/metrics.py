@@ -61,7 +61,7 @@ class _Measures(Collector):
         publisher = hub.publisher
         yield _labelled(
             "energydash_publisher_state",
-            "Whether records come (live), have not come for too long (stale) or never came (waiting): 1 for what is so.",
+            "Whether news come (live), none came for too long (stale; a repetition is none) or nothing came yet (waiting): 1 for what is so.",
             {(state,): int(state == publisher) for state in ("live", "stale", "waiting")},
             "state",
         )

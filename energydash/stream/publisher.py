@@ -90,7 +90,9 @@ class _Publisher:
         self._mark: Mark | None = self._position.load() if self._position else None
         self._outbox = Outbox(topics, settings.delay_s, self._mark)
         self._home = Home.of(settings)
-        self._retained = Retained(settings, self._home)
+        # `follow` is started again by who watches over it, and resuming is no beginning: nobody may lose a past to either.
+        self._begins = not settings.follow and self._mark is None
+        self._retained = Retained(settings, self._home, begins=self._begins)
         self._ledger = Ledger() if settings.follow else None
         self._selection = Selection()
         self._is_renewed = False
@@ -158,6 +160,10 @@ class _Publisher:
 
     async def _stream(self, client: Client) -> None:
         await self._retained.announce(client)
+        if self._begins and not self._outbox.records:
+            # No record may overtake the word that event time begins.
+            await client.settled()
+            await asyncio.sleep(_BETWEEN_ROUNDS_S)
         await self._outbox.send(client, self._keep_position)
         while True:
             before = self._intervals

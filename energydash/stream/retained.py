@@ -30,14 +30,23 @@ def will(settings: PublishSettings) -> aiomqtt.Will:
     return aiomqtt.Will(status_topic(settings), OFFLINE, settings.qos, retain=True)
 
 
-class Retained:
-    """Keeps the retained messages true: all of them on a new connection, the newest values at most twice a second."""
+def _new_round() -> str:
+    return secrets.token_hex(4)
 
-    def __init__(self, settings: PublishSettings, home: Home | None = None) -> None:
+
+class Retained:
+    """Keeps the retained messages true: all of them on a new connection, the newest values at most twice a second.
+
+    With `begins`, event time begins with this run; else it goes on with what readers hold.
+    """
+
+    def __init__(
+        self, settings: PublishSettings, home: Home | None = None, *, begins: bool = False
+    ) -> None:
         self._settings = settings
         self._home = home
         self._catalogue: schema.Catalogue | None = None
-        self._round_id = ""
+        self._round_id = _new_round() if begins else ""
         self._newest = Newest()
         self._at = 0.0
         self._due = False
@@ -66,7 +75,7 @@ class Retained:
         self._newest = Newest()
         if self._home is not None:
             self._home.start_over()
-        self._round_id = secrets.token_hex(4)
+        self._round_id = _new_round()
         await self._put_catalogue(client)
 
     async def announce(self, client: Client) -> None:

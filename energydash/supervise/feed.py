@@ -8,6 +8,7 @@ from pathlib import Path
 
 from energydash.errors import EnergydashError
 from energydash.supervise import plan as plans
+from energydash.supervise.backoff import Backoff
 from energydash.supervise.part import Part
 from energydash.supervise.plan import Plan
 
@@ -65,9 +66,10 @@ class Feed:
                 await self.convert.or_fail()
 
     async def _convert_changes(self) -> None:
-        """Convert whenever a round has left something new, and again where that failed."""
+        """Convert whenever a round has left something new, and again where that failed, after pauses that grow."""
         manifest = self._plan.folder / _MANIFEST
         seen = _changed(manifest)
+        backoff = Backoff()
         while True:
             await asyncio.sleep(_LOOK_EVERY_S)
             newest = _changed(manifest)
@@ -75,7 +77,10 @@ class Feed:
                 continue
             with _forgiven():
                 await self.convert.or_fail()
-                seen = newest
+                seen, backoff = newest, Backoff()
+                continue
+            # However long it took to fail: only a success makes the next pause short.
+            await asyncio.sleep(backoff.pause_s(0.0, worked=False))
 
 
 def _changed(path: Path) -> int | None:

@@ -6,7 +6,7 @@ from datetime import datetime
 from http.client import HTTPException
 from typing import Any
 from urllib.error import HTTPError
-from urllib.request import Request, urlopen
+from urllib.request import ProxyHandler, Request, build_opener
 
 import msgspec
 import psutil
@@ -16,6 +16,9 @@ from energydash.config import Secret
 _ANSWER_WITHIN_S = 2.0
 _ANSWER_BYTES = 1_000_000
 _MB = 1e6
+
+# What `http_proxy` names knows nothing of this machine's own ports.
+_opener = build_opener(ProxyHandler({}))
 
 
 class Health(msgspec.Struct, frozen=True):
@@ -63,14 +66,19 @@ class Server:
         headers = {"Authorization": f"Bearer {self._token.reveal()}"} if self._token else {}
         request = Request(self._url + path, headers=headers)  # noqa: S310 (our own http address)
         try:
-            with urlopen(request, timeout=_ANSWER_WITHIN_S) as answer:  # noqa: S310
-                content: bytes = answer.read(_ANSWER_BYTES)
-                return content
-        except HTTPError as refusal:
-            with refusal:
-                return refusal.read(_ANSWER_BYTES)
+            return _body(request)
         except (OSError, HTTPException):
             return None
+
+
+def _body(request: Request) -> bytes:
+    try:
+        with _opener.open(request, timeout=_ANSWER_WITHIN_S) as answer:
+            content: bytes = answer.read(_ANSWER_BYTES)
+            return content
+    except HTTPError as refusal:
+        with refusal:
+            return refusal.read(_ANSWER_BYTES)
 
 
 def _records(metrics: bytes) -> float | None:

@@ -31,7 +31,7 @@ class FacilityNow(msgspec.Struct, frozen=True, kw_only=True):
 
     `capacity` and `power` are MW (a load is negative), `emissions` t CO2 in the interval, coordinates WGS 84 degrees; `fuel` is
     the group of `fueltech`; `capacity_factor` is power / capacity. `age_s` is how many seconds of event time the
-    value lies behind the grid's newest interval; it is `stale` beyond three intervals, or when nothing comes any more.
+    value lies behind the grid's newest interval; it is `stale` beyond three intervals, or when no news come any more.
     """
 
     code: str | UnsetType = UNSET
@@ -57,7 +57,7 @@ class FacilityNow(msgspec.Struct, frozen=True, kw_only=True):
 class Facilities(msgspec.Struct, frozen=True, kw_only=True):
     """Facilities by code, `offset` of `total` left out before them; `event_time` is the grid's newest interval.
 
-    `publisher` is "live", "stale" (silent for too long) or "waiting" (nothing came yet).
+    `publisher` is "live", "stale" (no news for too long) or "waiting" (nothing came yet).
     """
 
     total: int

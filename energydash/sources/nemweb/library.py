@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections import Counter, OrderedDict, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -78,22 +78,30 @@ class _Listed(msgspec.Struct, frozen=True):
 
 
 class _Room:
-    """What is known of one report: who reads it, its last readings, and which files were found broken, and when."""
+    """What is known of one report: who reads it, its last readings, and which files (path and name) were found broken, and when."""
 
     def __init__(self) -> None:
         self.turn = asyncio.Lock()
         self.readings: OrderedDict[str, Values] = OrderedDict()
         self.broken: dict[str, float] = {}
 
-    def remember(self, name: str, values: Values) -> None:
-        self.broken.pop(name, None)
+    def remember(self, path: str, name: str, values: Values) -> None:
+        self.broken.pop(path + name, None)
         self.readings[name] = values
         while sum(map(len, self.readings.values())) > _LABELS_KEPT and len(self.readings) > 1:
             self.readings.popitem(last=False)
 
-    def rests(self, name: str) -> bool:
+    def rests(self, file: str) -> bool:
         """Whether a file was found broken so lately that it is no use to look again."""
-        return time.monotonic() - self.broken.get(name, -_BROKEN_RESTS_S) < _BROKEN_RESTS_S
+        return time.monotonic() - self.broken.get(file, -_BROKEN_RESTS_S) < _BROKEN_RESTS_S
+
+    def forget_gone(self, path: str, names: Collection[str]) -> None:
+        """Forget which files of a folder were broken that its listing no longer has."""
+        there = {path + name for name in names}
+        for file in [each for each in self.broken if each.startswith(path)]:
+            # What is still kept here may be wanted all the same: that rests as well.
+            if file not in there and not self.rests(file):
+                del self.broken[file]
 
 
 class Library:
@@ -182,6 +190,8 @@ class Library:
             answer = await self._transport.get(path, known.answer if known else None)
             names = file_names(answer.content.decode(errors="replace"))
             self._listed[path] = _Listed(answer, names, time.monotonic())
+            for room in self._rooms.values():
+                room.forget_gone(path, names)
             return names
 
     async def _archived(self, report: Report, days: set[date]) -> Values:
@@ -215,7 +225,7 @@ class Library:
         if name in room.readings:
             room.readings.move_to_end(name)
             return room.readings[name]
-        if room.rests(name):
+        if room.rests(path + name):
             return {}
         kept = await asyncio.to_thread(self._shelf.read, report.folder, name)
         error = ""
@@ -232,10 +242,10 @@ class Library:
                 continue
             if answer is not kept:
                 await self._keep(report.folder, name, path + name, answer)
-            room.remember(name, values)
+            room.remember(path, name, values)
             return values
         logger.warning("%s is left out: %s", name, error)
-        room.broken[name] = time.monotonic()
+        room.broken[path + name] = time.monotonic()
         return {}
 
     async def _keep(self, folder: str, name: str, path: str, answer: Answer) -> None:
