@@ -6,7 +6,6 @@ import logging
 import secrets
 import signal
 import threading
-import webbrowser
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -21,6 +20,7 @@ from panel.io.resources import CDN_DIST, DIST_DIR
 from panel.theme import Design
 
 from energydash import config
+from energydash.browser import open_browser
 from energydash.config import UiSettings
 from energydash.errors import PortInUseError
 from energydash.ui import access, address, backfill, bundled, feed, front, health
@@ -104,7 +104,7 @@ async def serve(settings: UiSettings, ready: Callable[[], None] = lambda: None) 
         logger.info("listening on %s:%d", settings.host, settings.port)
         ready()
         if settings.open_browser:
-            await asyncio.to_thread(webbrowser.open, settings.url)
+            open_browser(settings.url)
         async with asyncio.TaskGroup() as group:
             group.create_task(feed.run(settings, store, audience.wake), name="feed")
             group.create_task(backfill.run(settings, store, audience.wake), name="backfill")
