@@ -25,6 +25,7 @@ SHARED = {
     "log",
     "progress",
     "process",
+    "browser",
 }
 STAGES = ("sources", "files", "fetch", "convert", "stream", "server")
 # The dashboard knows the server by its wire alone, and a data folder by what any tool reads there; the command line

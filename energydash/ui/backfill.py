@@ -6,16 +6,18 @@ and corrections of earlier intervals come from here.
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import msgspec
 import numpy as np
-from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
+from tornado.httpclient import AsyncHTTPClient, HTTPRequest
 
 from energydash import nem, schema
 from energydash.config import UiSettings
+from energydash.ui.feed import LOST, NONSENSE
 from energydash.ui.store import Store
 
 logger = logging.getLogger(__name__)
@@ -27,16 +29,22 @@ _PAUSE_S = 0.04
 _LOOK_EVERY_S = 0.5
 # Corrections come in crowds: they are fetched together.
 _REST_S = 10.0
+# Of a server that fails again and again the same is asked ever more rarely, down to this.
+_REST_AT_MOST_S = 60.0
 
 _decode = msgspec.json.Decoder(schema.FacilityValues).decode
 
 
 class Gaps:
-    """Which stations to ask for, and not twice for the same reason."""
+    """Which stations to ask for: once for each reason, and again for as long as no answer comes."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._snapshots = 0
         self._tried: dict[datetime, int] = {}
+        self._failed: set[str] = set()
+        self._rest_s = _REST_S
+        self._again_at = 0.0
 
     def due(self, store: Store) -> list[str]:
         """Give the codes of the stations of which something is missing or was corrected, the largest first."""
@@ -49,7 +57,13 @@ class Gaps:
             store.revised.clear()
             self._tried = {}
             return codes
-        inside = [each.code for each in largest if each.network == nem.NETWORK]
+        wanted = self._missing(store)
+        if self._clock() >= self._again_at:
+            wanted |= self._failed
+        return [code for code in codes if code in wanted]
+
+    def _missing(self, store: Store) -> set[str]:
+        inside = [each.code for each in store.facilities if each.network == nem.NETWORK]
         settled = store.settled
         power, _ = store.past.table(settled, inside)
         absent = np.isnan(power)
@@ -61,7 +75,16 @@ class Gaps:
             if len(inside) - int(absent[i].sum()) < counted != self._tried.get(moment):
                 wanted.update(np.array(inside)[absent[i]].tolist())
         self._tried = tried
-        return [code for code in codes if code in wanted]
+        return wanted
+
+    def asked(self, codes: Sequence[str], failed: Sequence[str]) -> None:
+        """Note of which codes the past was asked for, and of which of them it did not come: these are due again after a rest."""
+        self._failed = self._failed.difference(codes).union(failed)
+        if not failed:
+            self._rest_s = _REST_S
+            return
+        self._again_at = self._clock() + self._rest_s
+        self._rest_s = min(2 * self._rest_s, _REST_AT_MOST_S)
 
 
 async def run(settings: UiSettings, store: Store, wake: Callable[[], None]) -> None:
@@ -70,28 +93,29 @@ async def run(settings: UiSettings, store: Store, wake: Callable[[], None]) -> N
     while True:
         codes = gaps.due(store) if store.connected else []
         if codes:
-            await _fill(settings, store, codes)
+            gaps.asked(codes, await _fill(settings, store, codes))
             wake()
         await asyncio.sleep(_REST_S if codes else _LOOK_EVERY_S)
 
 
-async def _fill(settings: UiSettings, store: Store, codes: Sequence[str]) -> None:
-    """Fill the past; what cannot be had is left out."""
+async def _fill(settings: UiSettings, store: Store, codes: Sequence[str]) -> list[str]:
+    """Fill the past; give the codes of which it could not be had."""
     waiting = iter(codes)
-    found: list[str] = []
+    found: set[str] = set()
 
     async def work() -> None:
         for code in waiting:
             if not store.connected:
                 return
             if await _ask(settings, store, code):
-                found.append(code)
+                found.add(code)
             await asyncio.sleep(_PAUSE_S)
 
     async with asyncio.TaskGroup() as group:
         for _ in range(_AT_ONCE):
             group.create_task(work(), name="backfill")
     logger.info("the past of %d of %d stations has come", len(found), len(codes))
+    return [code for code in codes if code not in found]
 
 
 async def _ask(settings: UiSettings, store: Store, code: str) -> bool:
@@ -103,7 +127,7 @@ async def _ask(settings: UiSettings, store: Store, code: str) -> bool:
     try:
         answer = await AsyncHTTPClient().fetch(request)
         store.remember(_decode(answer.body), asked_at)
-    except (OSError, HTTPClientError, msgspec.MsgspecError) as exc:
+    except (*LOST, *NONSENSE) as exc:
         logger.debug("no past of %s: %s", code, exc)
         return False
     return True

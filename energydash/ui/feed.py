@@ -6,9 +6,10 @@ import random
 from collections.abc import Callable
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
-import msgspec
 from tornado.httpclient import HTTPClientError, HTTPRequest
-from tornado.websocket import WebSocketClientConnection, WebSocketClosedError, websocket_connect
+from tornado.httputil import HTTPInputError
+from tornado.iostream import StreamBufferFullError, UnsatisfiableReadError
+from tornado.websocket import WebSocketClientConnection, WebSocketError, websocket_connect
 
 from energydash import schema
 from energydash.config import UiSettings
@@ -25,6 +26,20 @@ _UNAUTHORISED = (401, 403)
 _POLICY = 1008
 _ENCODING = "energydash.v1.json"
 
+LOST = (
+    OSError,
+    ValueError,
+    HTTPClientError,
+    HTTPInputError,
+    StreamBufferFullError,
+    UnsatisfiableReadError,
+    WebSocketError,
+)
+"""What Tornado's clients raise for a server that is away, or answers what none of ours would: they have no base of their own."""
+
+NONSENSE = (ArithmeticError, LookupError, RecursionError, TypeError, ValueError)
+"""What comes of a message that cannot be read, or that contradicts itself."""
+
 
 async def run(settings: UiSettings, store: Store, wake: Callable[[], None]) -> None:
     """Keep the store filled until cancelled; `wake` is called after each change."""
@@ -33,7 +48,7 @@ async def run(settings: UiSettings, store: Store, wake: Callable[[], None]) -> N
         try:
             await _listen(settings, store, wake)
             attempts = 0
-        except (OSError, HTTPClientError, WebSocketClosedError, TimeoutError) as exc:
+        except LOST as exc:
             level = logging.INFO if attempts else logging.WARNING
             logger.log(level, "the server at %s: %s", settings.backend, _reason(exc))
         if store.connected:
@@ -48,6 +63,8 @@ async def run(settings: UiSettings, store: Store, wake: Callable[[], None]) -> N
 def _reason(exc: Exception) -> str:
     if isinstance(exc, HTTPClientError) and exc.code in _UNAUTHORISED:
         return "it refuses us: give the server's --token to `energydash ui` too"
+    if isinstance(exc, WebSocketError):
+        return "what answers there is no stream server, or stands in for it"
     return str(exc) or type(exc).__name__
 
 
@@ -81,7 +98,12 @@ def _address(backend: str, store: Store) -> str:
 
 async def _connect(settings: UiSettings, store: Store) -> WebSocketClientConnection:
     token = settings.token
-    request = HTTPRequest(_address(settings.backend, store), connect_timeout=_CONNECT_WITHIN_S)
+    request = HTTPRequest(
+        _address(settings.backend, store),
+        connect_timeout=_CONNECT_WITHIN_S,
+        # Else an answer that comes after we have given up would open a connection that nobody closes.
+        request_timeout=_CONNECT_WITHIN_S,
+    )
     async with asyncio.timeout(_CONNECT_WITHIN_S):
         return await websocket_connect(
             request,
@@ -94,11 +116,10 @@ def _take(message: str | bytes, store: Store) -> None:
     """Apply a frame; one that this version does not know is passed over."""
     try:
         frame = schema.decode_server_frame.decode(message)
-    except msgspec.MsgspecError as exc:
+        if isinstance(frame, schema.Hello):
+            store.link(connected=True)
+        elif isinstance(frame, schema.ErrorFrame):
+            logger.warning("the server says: %s", frame.detail)
+        store.apply(frame)
+    except NONSENSE as exc:
         logger.debug("a frame is not understood: %s", exc)
-        return
-    if isinstance(frame, schema.Hello):
-        store.link(connected=True)
-    elif isinstance(frame, schema.ErrorFrame):
-        logger.warning("the server says: %s", frame.detail)
-    store.apply(frame)

@@ -4,11 +4,11 @@ import asyncio
 import errno
 import logging
 import secrets
-import webbrowser
-from collections.abc import Callable
+import signal
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from threading import Lock
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import panel as pn
@@ -20,6 +20,7 @@ from panel.io.resources import CDN_DIST, DIST_DIR
 from panel.theme import Design
 
 from energydash import config
+from energydash.browser import open_browser
 from energydash.config import UiSettings
 from energydash.errors import PortInUseError
 from energydash.ui import access, address, backfill, bundled, feed, front, health
@@ -103,7 +104,7 @@ async def serve(settings: UiSettings, ready: Callable[[], None] = lambda: None) 
         logger.info("listening on %s:%d", settings.host, settings.port)
         ready()
         if settings.open_browser:
-            await asyncio.to_thread(webbrowser.open, settings.url)
+            open_browser(settings.url)
         async with asyncio.TaskGroup() as group:
             group.create_task(feed.run(settings, store, audience.wake), name="feed")
             group.create_task(backfill.run(settings, store, audience.wake), name="backfill")
@@ -112,6 +113,18 @@ async def serve(settings: UiSettings, ready: Callable[[], None] = lambda: None) 
         server.stop()
 
 
+@contextmanager
+def _interrupts_kept() -> Iterator[None]:
+    """Let a Ctrl-C go on to mean what it did: Panel would have it stop the event loop under all that runs there."""
+    kept = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, kept)
+
+
+@_interrupts_kept()
 def _server(settings: UiSettings, store: Store, audience: Audience) -> Server:
     # Each part is a root of the document: none brings a style of Panel's, or asks what browser it is in.
     pn.extension(reconnect=True, browser_info=False, design=Design)
@@ -120,7 +133,7 @@ def _server(settings: UiSettings, store: Store, audience: Audience) -> Server:
     watch = Watch(store, settings.alerts)
     reading = None if settings.history is None else Reading(settings.history)
 
-    building = Lock()
+    building = threading.Lock()
 
     def page() -> None:
         document = curdoc()

@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from energydash.errors import FileError
 from energydash.files.archive import Archive, Contents
@@ -46,9 +47,20 @@ class Reading:
 
     async def _within_limits[T](self, do: Callable[[Archive], T]) -> T:
         try:
-            async with asyncio.timeout(_LIMIT_S), self._gate:
-                return await asyncio.to_thread(do, self._archive)
+            async with asyncio.timeout(_LIMIT_S):
+                await self._gate.acquire()
+                work = asyncio.get_running_loop().run_in_executor(None, do, self._archive)
+                work.add_done_callback(self._finished)
+                # Unlike `await work`, this leaves it alone when the time is up: nothing can stop its thread.
+                await asyncio.wait({work})
+                return work.result()
         except TimeoutError:
             raise FileError(
                 f"{self.folder} took longer than {_LIMIT_S:.0f} s: ask for less, or convert with --format parquet"
             ) from None
+
+    def _finished(self, work: asyncio.Future[Any]) -> None:
+        """Let the next question in, now that the thread of this one is done, whether or not somebody still waits for it."""
+        self._gate.release()
+        if not work.cancelled() and (error := work.exception()) is not None:
+            logger.debug("a question of %s failed: %s", self.folder, error)
