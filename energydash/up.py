@@ -8,9 +8,9 @@ Each part is an `energydash` command in a process of its own, so that one crash 
 import asyncio
 import logging
 import os
-import webbrowser
 from contextlib import suppress
 
+from energydash.browser import open_browser
 from energydash.config import UpSettings
 from energydash.errors import FileError
 from energydash.supervise import claim, jumps
@@ -129,7 +129,7 @@ async def _greet(supervisor: Supervisor, screen: Screen) -> None:
     if os.environ.get(DETACHED) == "1":
         _let_go_of_stderr()
     elif what.settings.open_browser and what.settings.ui:
-        await asyncio.to_thread(webbrowser.open, what.page)
+        open_browser(what.page)
 
 
 def _grid(what: Plan) -> str:
