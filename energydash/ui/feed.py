@@ -116,10 +116,14 @@ def _take(message: str | bytes, store: Store) -> None:
     """Apply a frame; one that this version does not know is passed over."""
     try:
         frame = schema.decode_server_frame.decode(message)
-        if isinstance(frame, schema.Hello):
-            store.link(connected=True)
-        elif isinstance(frame, schema.ErrorFrame):
-            logger.warning("the server says: %s", frame.detail)
-        store.apply(frame)
     except NONSENSE as exc:
         logger.debug("a frame is not understood: %s", exc)
+        return
+    if isinstance(frame, schema.Hello):
+        store.link(connected=True)
+    elif isinstance(frame, schema.ErrorFrame):
+        logger.warning("the server says: %s", frame.detail)
+    try:
+        store.apply(frame)
+    except NONSENSE as exc:
+        logger.warning("a frame contradicts itself: %r", exc)

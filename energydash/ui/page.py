@@ -158,6 +158,7 @@ def _server(settings: UiSettings, store: Store, audience: Audience) -> Server:
             port=settings.port,
             start=False,
             show=False,
+            verbose=False,
             threaded=False,
             title="energydash",
             websocket_origin=_origins(settings),
