@@ -133,8 +133,10 @@ def set_up(command: str, *, level: str = "INFO", folder: Path = Path("logs")) ->
     screen.setLevel(max(logging.WARNING, root.level))
     screen.setFormatter(_Formatter("%(levelname)s %(message)s", secrets))
     root.addHandler(screen)
-    for noisy in ("httpx", "httpcore", "mqtt", "bokeh", "tornado.access"):
+    for noisy in ("httpx", "httpcore", "mqtt", "bokeh"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
+    # Each probe that finds the page not ready yet is an error to it; a real one is told by `tornado.application`.
+    logging.getLogger("tornado.access").setLevel(logging.CRITICAL)
     # aiomqtt shows a traceback for an answer that comes after its asker was stopped.
     logging.getLogger("mqtt").addFilter(_is_not_a_late_answer)
     try:
