@@ -114,8 +114,6 @@ async def at_work(coroutine):
         await asyncio.gather(task, return_exceptions=True)
 
 
-# A connection that Tornado itself has given up is not told to it as closed.
-@pytest.mark.filterwarnings("ignore:Unclosed WebSocketClientConnection")
 @pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
 async def test_whatever_answers_instead_of_the_server_the_page_says_so_and_comes_back(
     answer, monkeypatch
