@@ -39,8 +39,6 @@ _SURELY_RESET = timedelta(minutes=6)
 _LOOK_EVERY = timedelta(minutes=30)
 # Files cost no quota, and who offers them has been asked again and again already.
 _SOON = timedelta(seconds=15)
-# Older than that, a folder is better fetched anew than caught up with.
-_CAUGHT_UP_WITHIN = timedelta(days=5)
 
 
 class Round(msgspec.Struct, frozen=True, kw_only=True):
@@ -146,12 +144,9 @@ class Follower:
         if self._settings.dry_run or not self._folder.source.exists():
             return False
         growing, settings = self._growing, self._settings
-        newest = growing.newest
-        if newest is None or self._clock() - newest > _CAUGHT_UP_WITHIN:
-            return False
-        if not growing.fits(
-            source=self._source.name, network=settings.network, interval=settings.interval
-        ):
+        if not growing.is_recent(
+            self._clock(), source=self._source.name, network=settings.network, interval=settings.interval
+        ):  # fmt: skip
             return False
         provenance = raw.load_provenance(self._folder)
         if settings.fixed and provenance is not None and provenance.start > settings.start:
@@ -193,6 +188,9 @@ class Follower:
             return self._look_again(exc)
         except SourceError as exc:
             logger.warning("a round failed, the next may work: %s", exc)
+            if self.cadence is None and not self._resting:
+                self._tell(f"{exc}: waiting for it, what the folder holds stays")
+                self._resting = True
             return _SOON if self._source.whole else self._until_next(self.cadence)
         self._resting = False
         await self._tidy()
@@ -259,6 +257,7 @@ class Follower:
         facilities = wanted(await self._catalogue(), self._settings.status)
         ranked = pace.ranked(facilities, self._known.movement())
         self._groups = groups_of(ranked, self._settings, self._source)
+        await asyncio.to_thread(self._growing.asking, ranked)
         self._turns = Turns(self._groups)
         budget = _budget(account)
         every = timedelta(seconds=self._settings.every_s)

@@ -1,6 +1,6 @@
 """A fetched folder that grows: answers are added beside those that are there, and a reader takes the later value."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, time, timedelta
 
 import msgspec
@@ -12,6 +12,11 @@ from energydash.files.folder import DataFolder, batch_name, read, write, write_w
 from energydash.files.known import Known
 
 _ADVICE = "run `energydash fetch` first"
+
+# Older than that, a folder is better fetched anew than caught up with.
+_CAUGHT_UP_WITHIN = timedelta(days=5)
+# Its line in the manifest also says who was asked for, whether there was an answer or not.
+_CATALOGUE = "facilities_data.json"
 
 MANY_FILES = 300
 """So many answers that touch the same days are merged."""
@@ -51,6 +56,13 @@ class Growing:
         provenance = raw.load_provenance(self._folder)
         kinds = {(each.source, each.network, each.interval) for each in self._entries.values() if each.kind == "units"}  # fmt: skip
         return provenance is not None and kinds == {(source, network, interval)}
+
+    def is_recent(self, now: datetime, *, source: str, network: str, interval: str) -> bool:
+        """Whether it `fits`, and its newest values are so young that a follow can go on from them."""
+        newest = self.newest
+        if newest is None or now - newest > _CAUGHT_UP_WITHIN:
+            return False
+        return self.fits(source=source, network=network, interval=interval)
 
     def known(self, reach: timedelta) -> Known:
         """Give the values of the last days, by `reach` before the newest."""
@@ -97,7 +109,15 @@ class Growing:
 
     def list_catalogue(self, entry: schema.Kept) -> None:
         """Say what the catalogue's file holds by now."""
-        self._list(entry)
+        before = self._entries.get(_CATALOGUE, entry)
+        self._list(msgspec.structs.replace(entry, facilities=before.facilities))
+
+    def asking(self, codes: Iterable[str]) -> None:
+        """Say who is asked for from now on: who has no data must count as asked for, too."""
+        entry = self._entries.get(_CATALOGUE)
+        if entry is not None and not (asked := {*codes}) <= {*entry.facilities}:
+            asked.update(entry.facilities)
+            self._list(msgspec.structs.replace(entry, facilities=tuple(sorted(asked))))
 
     def reached(self, end: datetime, moment: datetime) -> None:
         """Say up to when the folder has been asked for by now."""
