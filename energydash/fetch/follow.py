@@ -159,6 +159,7 @@ class Follower:
         """Keep the folder for as long as the block runs, and leave it settled."""
         with claimed(self._folder):
             self._growing = Growing(self._folder)
+            self._growing.recover()
             self._known = self._growing.known(REACH)
             self._overlaps = Overlaps(self._growing.newest)
             self._since = self._growing.since

@@ -31,8 +31,31 @@ class Growing:
 
     def __init__(self, folder: DataFolder) -> None:
         self._folder = folder
-        self._entries = manifest.load(folder.manifest)
-        self._number = max(map(raw.batch_number, raw.unit_files(folder)), default=(0, ""))[0]
+        self._load()
+
+    def _load(self) -> None:
+        self._entries = manifest.load(self._folder.manifest)
+        self._number = max(
+            map(raw.batch_number, raw.unit_files(self._folder)), default=(0, "")
+        )[0]
+
+    def recover(self) -> None:
+        """List what a kill or a full disk left without a line of the manifest; the caller keeps others away."""
+        paths = {f"batch_data/{path.name}": path for path in raw.unit_files(self._folder)}
+        # Files go before the manifest says so.
+        self._entries = {
+            name: each for name, each in self._entries.items() if each.kind != "units" or name in paths
+        }  # fmt: skip
+        like = next((each for each in self._entries.values() if each.kind == "units"), None)
+        if like is None:
+            return
+        for name in paths.keys() - self._entries.keys():
+            labels = compaction.labels_of(raw.load_answer(paths[name]))
+            found = msgspec.structs.replace(
+                like, start=min(labels, default=None), facilities=(), points=len(labels),
+                first=min(labels, default=None), last=max(labels, default=None),
+            )  # fmt: skip
+            self._list(_filled(found, name, read(paths[name], _ADVICE)))
 
     @property
     def newest(self) -> datetime | None:
@@ -133,12 +156,23 @@ class Growing:
     def tidy(self, now: datetime, keep: timedelta | None) -> bool:
         """Merge small answers into one a day where there are many, let go what is older than `keep`; say whether anything was done.
 
-        Days are those of `now`'s zone, and the oldest is kept whole.
+        Days are those of `now`'s zone, and the oldest is kept whole. They are counted back from the newest label, where the clock
+        is ahead of it.
         """
-        oldest = None if keep is None else (now - keep).toordinal()
+        newest = now if self.newest is None else min(now, self.newest.astimezone(now.tzinfo))
+        oldest = None if keep is None else (newest - keep).toordinal()
+        try:
+            self.recover()
+            return self._tidy(now, oldest)
+        except FileError:
+            # Half done: what is there by now says how to go on.
+            self._load()
+            raise
+
+    def _tidy(self, now: datetime, oldest: int | None) -> bool:
         inventory = compaction.Inventory(self._folder, self._entries, now)
         many = len(inventory.scattered) >= MANY_FILES
-        # A file that no manifest knows may hold any day: then there is no telling what can go.
+        # A file that no manifest knows may hold any day.
         if not inventory.is_known or not (many or inventory.older_than(oldest)):
             return False
         self._entries = compaction.merge(
@@ -154,7 +188,7 @@ class Growing:
         answer = compaction.merged([raw.load_market(self._folder)], oldest or 0, None, now)
         content = schema.encode(answer)
         write(market, content)
-        labels = [point[0] for metric in answer.data for each in metric.results for point in each.data]  # fmt: skip
+        labels = compaction.labels_of(answer)
         if (entry := self._entries.get(market.name)) is not None:
             left = msgspec.structs.replace(
                 entry, points=len(labels), first=min(labels, default=None)
