@@ -284,6 +284,31 @@ async def test_a_station_that_appears_is_followed_too(api, tmp_path):
     assert json.loads(folder.mapping.read_bytes())["BRANDNEW"] == ["BRANDNEW1"]
 
 
+async def test_a_catalogue_without_a_station_is_not_kept_and_not_the_end(api, tmp_path):
+    async with following(api, tmp_path, retries=0) as (follower, clockwork):
+        await follower.step()
+        before = DataFolder(tmp_path).facilities.read_bytes()
+        api.faults.add(faults.Fault(faults.Reply(200, b'{"success":true,"data":[]}')), route="/facilities/")  # fmt: skip
+        follower._replan_at = clockwork.now()
+        await clockwork.sleep((await follower.step()).total_seconds())
+        assert DataFolder(tmp_path).facilities.read_bytes() == before
+        spent = len(values_in(tmp_path))
+        await clockwork.sleep(600)
+        await follower.step()
+        assert len(values_in(tmp_path)) > spent
+
+
+async def test_a_folder_whose_catalogue_was_kept_empty_is_gone_on_with(api, tmp_path):
+    await followed(api, tmp_path, timedelta(minutes=10))
+    before = values_in(tmp_path)
+    DataFolder(tmp_path).facilities.write_bytes(b'{"success":true,"data":[]}')
+
+    await followed(api, tmp_path, timedelta(minutes=10))
+
+    assert raw.load_facilities(DataFolder(tmp_path)).data
+    assert values_in(tmp_path).keys() > before.keys()
+
+
 async def test_what_cannot_be_followed_is_refused(api, tmp_path):
     for more, text in (
         ({"interval": "1h"}, "--interval 5m"),

@@ -14,7 +14,15 @@ from energydash.config import FetchSettings
 from energydash.errors import ConfigError, FileError, QuotaError, SourceError
 from energydash.fetch import cadence as pace
 from energydash.fetch import entries, job
-from energydash.fetch.asking import Asker, Sleep, groups_of, manner_of, question
+from energydash.fetch.asking import (
+    Asker,
+    Sleep,
+    budget_of,
+    catalogue_of,
+    groups_of,
+    manner_of,
+    question,
+)
 from energydash.fetch.cadence import Cadence, Overlaps, Turns
 from energydash.fetch.job import Tell
 from energydash.fetch.plan import Planned, Request, duration, until_reset, wanted
@@ -24,8 +32,7 @@ from energydash.files.growing import Growing
 from energydash.files.known import REACH, Known
 from energydash.files.stage import claimed
 from energydash.progress import Progress
-from energydash.sources.catalogue import parse_facilities
-from energydash.sources.limits import FREE, Account, next_reset
+from energydash.sources.limits import next_reset
 from energydash.sources.parse import parse_data
 from energydash.sources.protocol import Source, Window
 
@@ -151,7 +158,10 @@ class Follower:
         provenance = raw.load_provenance(self._folder)
         if settings.fixed and provenance is not None and provenance.start > settings.start:
             return False
-        codes = {f.code for f in wanted(raw.load_facilities(self._folder), settings.status)}
+        catalogue = raw.load_facilities(self._folder)
+        codes = (
+            {f.code for f in wanted(catalogue, settings.status)} if catalogue.data else set()
+        )
         return codes <= growing.facilities()
 
     @contextmanager
@@ -260,7 +270,7 @@ class Follower:
         self._groups = groups_of(ranked, self._settings, self._source)
         await asyncio.to_thread(self._growing.asking, ranked)
         self._turns = Turns(self._groups)
-        budget = _budget(account)
+        budget = budget_of(account)
         every = timedelta(seconds=self._settings.every_s)
         if self._source.simulated:
             self.cadence = Cadence(every=every, groups=len(self._groups))
@@ -277,8 +287,10 @@ class Follower:
             self._tell(pace.describe(self.cadence, len(self._groups), plan=plan, budget=budget))
 
     async def _catalogue(self) -> schema.FacilitiesAnswer:
+        # Once it is kept, a catalogue without a station would end each later start.
         answer = await self._asker.parsed(
-            partial(self._source.facilities, self._settings.network), parse_facilities
+            partial(self._source.facilities, self._settings.network),
+            partial(catalogue_of, status=self._settings.status),
         )
         if answer is None:
             raise SourceError(f"{self._source.name} has no catalogue")
@@ -336,12 +348,3 @@ class Follower:
             add = self._growing.add_market if request.codes is None else self._growing.add_units
             add(entry, changes.answer)
         return changes.new, changes.revised, whole.last
-
-
-def _budget(account: Account | None) -> int | None:
-    """Give how many requests today still allows; None where nothing limits them."""
-    if account is None or account.limits.credits_a_day is None:
-        return None
-    if account.credits is None:
-        return FREE.credits_a_day
-    return account.credits
