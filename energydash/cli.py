@@ -80,7 +80,7 @@ def fetch(
     since, until = opt.window(start, end, days, network)
     of: config.SourceName = source.value
     if follow and network == nem.NETWORK:
-        of = settled_live(of, config.api_key(), nemweb_url, base_url)
+        of = settled_live(of, config.api_key(), nemweb_url, base_url, data_dir)
     settings = config.FetchSettings(
         data_dir=data_dir, source=of, start=since, end=until, interval=interval, network=network, status=status,
         batch_size=batch_size, batch_delay_s=batch_delay, rate=rate, concurrency=concurrency, retries=retries, every_s=every,

@@ -80,7 +80,7 @@ def up(
     from energydash.supervise.family import Family
 
     # A replay asks no source for anything.
-    of = source.value if replay else settled_live(source.value, config.api_key(), nemweb_url, base_url)  # fmt: skip
+    of = source.value if replay else settled_live(source.value, config.api_key(), nemweb_url, base_url, data_dir / "live")  # fmt: skip
     settings = config.UpSettings(
         data_dir=data_dir, source=of, base_url=base_url, nemweb_url=nemweb_url, replay=replay, broker=broker,
         access=Access(ca_file=ca_file, cert_file=cert_file, key_file=key_file, version=mqtt_version), speed=speed, host=host, port=port,

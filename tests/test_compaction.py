@@ -3,6 +3,7 @@
 import hashlib
 from datetime import datetime, timedelta
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -141,6 +142,96 @@ def test_a_day_that_is_done_is_not_touched_again(tmp_path):
     assert len(before) == 2
     assert {path: path.stat().st_mtime_ns for path in raw.unit_files(folder)} == before
     assert entries == manifest.load(folder.manifest)
+
+
+def grown(folder, days, per_day=5):
+    """A folder that a follow grew: so many days up to NOON's, each of so many answers."""
+    known = schema.Provenance(
+        source="x", simulated=False, start=NOON, end=NOON, fetched_at=NOON
+    )
+    write(folder.source, schema.encode(known))
+    write(folder.market, schema.encode(schema.DataAnswer(data=())))
+    fill(folder, [[(5 * n - 1440 * day, "A", 1.0)] for day in reversed(range(days)) for n in range(per_day)])  # fmt: skip
+    return Growing(folder)
+
+
+def add(folder, growing, minutes):
+    """Keep one more answer, as a round does."""
+    like = next(
+        each for each in manifest.load(folder.manifest).values() if each.kind == "units"
+    )
+    moment = NOON + timedelta(minutes=minutes)
+    entry = msgspec.structs.replace(like, first=moment, last=moment, points=1)
+    growing.add_units(entry, answer_of([(minutes, "A", 2.0)]))
+
+
+def test_a_clock_that_is_set_ahead_lets_no_day_go(tmp_path):
+    folder = DataFolder(tmp_path)
+    growing = grown(folder, days=3)
+    before = values(folder)
+
+    assert not growing.tidy(NOON + timedelta(days=400), timedelta(days=7))
+    assert values(folder) == before
+    assert growing.tidy(NOON + timedelta(days=400), timedelta(days=1))
+    assert {moment.date() for _, moment in values(folder)} == {
+        (NOON - timedelta(days=1)).date(), NOON.date(),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("reopened", [True, False])
+def test_an_answer_that_a_full_disk_left_unlisted_is_listed_and_old_days_go_again(
+    tmp_path, monkeypatch, reopened
+):
+    folder = DataFolder(tmp_path)
+    growing = grown(folder, days=1)
+
+    def full(*_):
+        raise FileError("No space left on device")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(manifest, "append", full)
+        with pytest.raises(FileError):
+            add(folder, growing, 60)
+    if reopened:
+        growing = Growing(folder)
+    before = values(folder)
+    add(folder, growing, 20 * 1440)
+
+    assert len(raw.unit_files(folder)) == 7
+    assert growing.tidy(NOON + timedelta(days=20), timedelta(days=30)) is False
+    assert values(folder).items() >= before.items()
+    listed = manifest.load(folder.manifest)["batch_data/batch_006_metrics.json"]
+    assert (listed.first, listed.points) == (NOON + timedelta(minutes=60), 1)
+    assert growing.tidy(NOON + timedelta(days=20), timedelta(days=7))
+    assert {moment for _, moment in values(folder)} == {NOON + timedelta(days=20)}
+
+
+def test_after_a_tidying_that_failed_no_round_writes_over_what_was_merged(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(growing, "MANY_FILES", 10)
+    folder = DataFolder(tmp_path)
+    one = grown(folder, days=3)
+    before = values(folder)
+    unlink, left = compaction._unlink, [7]
+
+    def in_use(path):
+        if not left[0]:
+            raise FileError("in use")
+        left[0] -= 1
+        unlink(path)
+
+    with monkeypatch.context() as disk:
+        disk.setattr(compaction, "_unlink", in_use)
+        with pytest.raises(FileError, match="in use"):
+            one.tidy(NOON, None)
+    add(folder, one, 60)
+    assert values(folder).items() > before.items()
+
+    assert one.tidy(NOON + timedelta(hours=2), timedelta(days=1))
+    one.settle()
+    names = {f"batch_data/{path.name}" for path in raw.unit_files(folder)}
+    assert names == {each.file for each in manifest.load(folder.manifest).values() if each.kind == "units"}  # fmt: skip
 
 
 @pytest.fixture

@@ -7,12 +7,14 @@ import math
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 import standin_faults as faults
 import standin_grid as grid
 from hypothesis import given
 from hypothesis import strategies as st
 from standin import KEY, StandIn, serving
+from standin_rules import error_body
 
 from energydash import schema
 from energydash.config import FetchSettings, Secret
@@ -183,6 +185,54 @@ async def test_following_again_catches_up_without_fetching_anew(api, tmp_path):
     assert back - newest < timedelta(minutes=20)
 
 
+async def test_stations_that_have_no_data_are_not_fetched_again_at_each_start(api, tmp_path):
+    words = msgspec.json.encode(error_body("No data available for facility"))
+    nothing = faults.Fault(faults.Reply(404, words))
+    api.faults.add(nothing, route="/data/facilities", times=1)
+    settings = settings_for(api, tmp_path)
+    for start in range(2):
+        source = make_source(settings)
+        follower = Follower(settings, source, silent, job.logged, Clockwork(api).now)
+        api.requests.clear()
+        try:
+            await follower.begin()
+        finally:
+            await source.aclose()
+        assert bool([path for path in paid(api) if "/data/" in path]) is (start == 0)
+
+
+async def test_a_station_that_is_new_and_silent_costs_no_kept_day_at_the_next_start(
+    api, tmp_path
+):
+    async with following(api, tmp_path) as (follower, clockwork):
+        await follower.step()
+        new = grid.station("BRANDNEW", "Brand New", "NSW1", grid.unit("BRANDNEW1", "wind"))
+        api.stations = [*api.stations, new]
+        await clockwork.sleep(24 * 3600)
+        await follower._plan()
+    before = values_in(tmp_path)
+
+    async with following(api, tmp_path) as (follower, clockwork):
+        assert values_in(tmp_path).items() >= before.items()
+
+
+async def test_a_network_that_is_away_at_the_start_is_waited_for_and_said_so_once(
+    api, tmp_path
+):
+    await followed(api, tmp_path, timedelta(minutes=10))
+    before = values_in(tmp_path)
+    async with following(api, tmp_path, base_url="http://127.0.0.1:9/v4", retries=0) as (
+        follower,
+        clockwork,
+    ):
+        for _ in range(3):
+            await clockwork.sleep((await follower.step()).total_seconds())
+
+    assert len(clockwork.told) == 1
+    assert clockwork.told[0].endswith("waiting for it, what the folder holds stays")
+    assert values_in(tmp_path) == before
+
+
 async def test_a_spent_quota_rests_and_goes_on_after_midnight_utc(api, tmp_path):
     async with following(api, tmp_path) as (follower, clockwork):
         await follower.step()
@@ -232,6 +282,31 @@ async def test_a_station_that_appears_is_followed_too(api, tmp_path):
     folder = DataFolder(tmp_path)
     assert any(unit == "BRANDNEW1" for _, unit, _ in values_in(tmp_path))
     assert json.loads(folder.mapping.read_bytes())["BRANDNEW"] == ["BRANDNEW1"]
+
+
+async def test_a_catalogue_without_a_station_is_not_kept_and_not_the_end(api, tmp_path):
+    async with following(api, tmp_path, retries=0) as (follower, clockwork):
+        await follower.step()
+        before = DataFolder(tmp_path).facilities.read_bytes()
+        api.faults.add(faults.Fault(faults.Reply(200, b'{"success":true,"data":[]}')), route="/facilities/")  # fmt: skip
+        follower._replan_at = clockwork.now()
+        await clockwork.sleep((await follower.step()).total_seconds())
+        assert DataFolder(tmp_path).facilities.read_bytes() == before
+        spent = len(values_in(tmp_path))
+        await clockwork.sleep(600)
+        await follower.step()
+        assert len(values_in(tmp_path)) > spent
+
+
+async def test_a_folder_whose_catalogue_was_kept_empty_is_gone_on_with(api, tmp_path):
+    await followed(api, tmp_path, timedelta(minutes=10))
+    before = values_in(tmp_path)
+    DataFolder(tmp_path).facilities.write_bytes(b'{"success":true,"data":[]}')
+
+    await followed(api, tmp_path, timedelta(minutes=10))
+
+    assert raw.load_facilities(DataFolder(tmp_path)).data
+    assert values_in(tmp_path).keys() > before.keys()
 
 
 async def test_what_cannot_be_followed_is_refused(api, tmp_path):

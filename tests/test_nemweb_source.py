@@ -14,9 +14,9 @@ import pytest
 from nemweb_server import Nemweb, Reply
 from standin import KEY, StandIn, serving
 
-from energydash import convert, nem
+from energydash import convert, nem, schema
 from energydash.config import ConvertSettings, FetchSettings, Secret
-from energydash.errors import ConfigError, SourceError
+from energydash.errors import ConfigError, FileError, SourceError
 from energydash.fetch import job
 from energydash.fetch.follow import Follower
 from energydash.files import manifest
@@ -580,6 +580,45 @@ def test_sources_that_say_nothing_are_not_waited_for():
 
         assert settled_live("auto", Secret(KEY), url, url, within_s=0.3) == "demo"
         assert time.monotonic() - started < 5
+
+
+def of_source(folder, source, *, simulated=False):
+    """A folder whose data are a source's."""
+    known = schema.Provenance(source=source, simulated=simulated, start=NOON, end=NOON, fetched_at=NOON)  # fmt: skip
+    (folder / "source.json").write_bytes(schema.encode(known))
+    return folder
+
+
+@pytest.mark.parametrize("key", [Secret(KEY), None])
+def test_real_data_never_give_way_to_simulated_ones_because_the_network_is_away(tmp_path, key):
+    nowhere = "http://127.0.0.1:9"
+    folder = of_source(tmp_path, "nemweb")
+    settings = FetchSettings(data_dir=folder, source="auto", start=NOON, end=NOON, nemweb_url=nowhere)  # fmt: skip
+
+    assert settled_live("auto", key, nowhere, nowhere, folder) == "nemweb"
+    assert settled_live("demo", key, nowhere, nowhere, folder) == "demo"
+    assert make_source(settings).name == "nemweb"
+
+
+def test_a_folder_stays_with_its_real_source_whichever_is_fresher_now(web, tmp_path):
+    with serving(StandIn(now=NOON.replace(tzinfo=None) + timedelta(hours=2), live=True)) as api:
+        fresher_api = ("auto", Secret(KEY), web.url, api.url)
+        now = {"now": lambda: NOON + timedelta(hours=2)}
+        assert settled_live(*fresher_api, of_source(tmp_path, "nemweb"), **now) == "nemweb"
+        of_source(tmp_path, "demo", simulated=True)
+        assert settled_live(*fresher_api, tmp_path, **now) == "openelectricity"
+        of_source(tmp_path, "openelectricity")
+        assert settled_live("auto", Secret(KEY), web.url, "http://127.0.0.1:9", tmp_path) == "openelectricity"  # fmt: skip
+
+
+def test_the_apis_data_without_a_key_are_left_alone_and_so_are_those_of_nobody_knows_whom(
+    web, tmp_path
+):
+    with pytest.raises(ConfigError, match="OPENELECTRICITY_API_KEY is not set"):
+        settled_live("auto", None, web.url, web.url, of_source(tmp_path, "openelectricity"))
+    (tmp_path / "source.json").write_text("{")
+    with pytest.raises(FileError, match="does not say whose data these are"):
+        settled_live("auto", None, web.url, web.url, tmp_path)
 
 
 async def test_a_folder_of_another_source_is_fetched_anew_and_said_so(web, tmp_path):

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from processes import free_port, wait_until
 from rich.console import Console
 
+from energydash import nem, schema
 from energydash.config import UpSettings
 from energydash.errors import ConfigError, EnergydashError, PortInUseError
 from energydash.supervise import claim, feed, gauges, jumps, remote, view
@@ -379,6 +380,24 @@ async def test_tables_that_cannot_be_made_are_tried_again_after_pauses_that_grow
         await asyncio.gather(running, return_exceptions=True)
     assert grown[:7] == [1.0, 2.0, 4.0, 8.0, 16.0, LONGEST_S, LONGEST_S]
     assert bounds[:2] == [1.0, 2.0]
+
+
+async def test_a_folder_of_another_source_is_said_before_it_is_fetched_anew(
+    tmp_path, monkeypatch, caplog
+):
+    asked = {"port": free_port(), "server_port": free_port()}
+    one = feed.Feed(plan(UpSettings(data_dir=tmp_path, source="demo", **asked)))
+    one._plan.folder.mkdir()
+    known = schema.Provenance(source="nemweb", simulated=False, start=nem.now(), end=nem.now(), fetched_at=nem.now())  # fmt: skip
+    (one._plan.folder / "source.json").write_bytes(schema.encode(known))
+
+    async def broken():
+        raise EnergydashError("enough")
+
+    monkeypatch.setattr(one.fetch, "or_fail", broken)
+    with pytest.raises(EnergydashError, match="enough"):
+        await one.run()
+    assert "the folder is of nemweb: it is fetched anew from demo" in caplog.text
 
 
 # --- the folder's file, and who may ask ----------------------------------------------------------------

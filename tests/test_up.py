@@ -12,6 +12,8 @@ import pytest
 from processes import Up, descendants, energydash, free_port, interrupt, running, wait_until
 from standin import KEY, StandIn, serving
 
+from energydash.files import manifest
+from energydash.files.folder import DataFolder
 from energydash.nem import NEM_ZONE
 
 
@@ -77,6 +79,31 @@ def test_up_follows_the_real_grid_within_the_quota(tmp_path):
     rounds = [line for line in (tmp_path / "logs/fetch.log").read_text().splitlines() if "a round every" in line]  # fmt: skip
     assert len(rounds) == 1
     assert spent < 20
+
+
+def test_up_keeps_the_days_that_it_held_when_it_was_stopped(tmp_path):
+    now = datetime.now(NEM_ZONE).replace(tzinfo=None)
+    folder = DataFolder(tmp_path / "data/live")
+    with serving(StandIn(now=now, live=True)) as api:
+        key = {"OPENELECTRICITY_API_KEY": KEY, "OE_BASE_URL": f"{api.url}/v4"}
+        place = ("--source", "openelectricity", "--data-dir")
+        took = energydash("fetch", *place, str(folder.root), "--days", "3", cwd=tmp_path, **key)
+        assert took.returncode == 0, took.stderr
+        before = oldest(folder)
+        api.requests.clear()
+        ports = ("--no-open", "--no-ui", "--port-base", str(free_port(row=3)))
+        with running("up", *place, str(tmp_path / "data"), *ports, cwd=tmp_path, **key) as up:
+            wait_until(lambda: followed(api), 90, "a round asks for the newest there is")
+            names = json.loads((folder.root / "up.json").read_bytes())["parts"]
+            assert interrupt(up, 10) == 130
+
+    assert oldest(folder) == before
+    assert "fetch" not in [each["name"] for each in names]
+
+
+def oldest(folder):
+    """The first label of any unit."""
+    return min(each.first for each in manifest.load(folder.manifest).values() if each.kind == "units")  # fmt: skip
 
 
 def followed(api):

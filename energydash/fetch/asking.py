@@ -13,9 +13,12 @@ from tenacity import (
     wait_random_exponential,
 )
 
+from energydash import schema
 from energydash.config import FetchSettings
-from energydash.errors import AuthError, QuotaError, SourceError, TransientError
-from energydash.fetch.plan import Request, batches, duration
+from energydash.errors import AuthError, ConfigError, QuotaError, SourceError, TransientError
+from energydash.fetch.plan import Request, batches, duration, wanted
+from energydash.sources.catalogue import parse_facilities
+from energydash.sources.limits import FREE, Account
 from energydash.sources.protocol import Source
 
 logger = logging.getLogger(__name__)
@@ -68,6 +71,29 @@ async def question(source: Source, settings: FetchSettings, request: Request) ->
             network, request.window, interval, by_region=request.by_region
         )
     return await source.facility_data(network, request.codes, request.window, interval)
+
+
+def catalogue_of(raw: bytes, status: str) -> schema.FacilitiesAnswer:
+    """Parse a catalogue in which there is somebody to ask about.
+
+    Raises:
+        SourceError: it is none, or no station in it has the status.
+    """
+    answer = parse_facilities(raw)
+    try:
+        wanted(answer, status)
+    except ConfigError as exc:
+        raise SourceError(f"the catalogue is of no use: {exc}") from exc
+    return answer
+
+
+def budget_of(account: Account | None) -> int | None:
+    """Give how many requests today still allows; None where nothing limits them."""
+    if account is None or account.limits.credits_a_day is None:
+        return None
+    if account.credits is None:
+        return FREE.credits_a_day
+    return account.credits
 
 
 class Answer[T](msgspec.Struct, frozen=True):

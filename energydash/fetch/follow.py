@@ -14,7 +14,15 @@ from energydash.config import FetchSettings
 from energydash.errors import ConfigError, FileError, QuotaError, SourceError
 from energydash.fetch import cadence as pace
 from energydash.fetch import entries, job
-from energydash.fetch.asking import Asker, Sleep, groups_of, manner_of, question
+from energydash.fetch.asking import (
+    Asker,
+    Sleep,
+    budget_of,
+    catalogue_of,
+    groups_of,
+    manner_of,
+    question,
+)
 from energydash.fetch.cadence import Cadence, Overlaps, Turns
 from energydash.fetch.job import Tell
 from energydash.fetch.plan import Planned, Request, duration, until_reset, wanted
@@ -24,8 +32,7 @@ from energydash.files.growing import Growing
 from energydash.files.known import REACH, Known
 from energydash.files.stage import claimed
 from energydash.progress import Progress
-from energydash.sources.catalogue import parse_facilities
-from energydash.sources.limits import FREE, Account, next_reset
+from energydash.sources.limits import next_reset
 from energydash.sources.parse import parse_data
 from energydash.sources.protocol import Source, Window
 
@@ -39,8 +46,6 @@ _SURELY_RESET = timedelta(minutes=6)
 _LOOK_EVERY = timedelta(minutes=30)
 # Files cost no quota, and who offers them has been asked again and again already.
 _SOON = timedelta(seconds=15)
-# Older than that, a folder is better fetched anew than caught up with.
-_CAUGHT_UP_WITHIN = timedelta(days=5)
 
 
 class Round(msgspec.Struct, frozen=True, kw_only=True):
@@ -146,17 +151,17 @@ class Follower:
         if self._settings.dry_run or not self._folder.source.exists():
             return False
         growing, settings = self._growing, self._settings
-        newest = growing.newest
-        if newest is None or self._clock() - newest > _CAUGHT_UP_WITHIN:
-            return False
-        if not growing.fits(
-            source=self._source.name, network=settings.network, interval=settings.interval
-        ):
+        if not growing.is_recent(
+            self._clock(), source=self._source.name, network=settings.network, interval=settings.interval
+        ):  # fmt: skip
             return False
         provenance = raw.load_provenance(self._folder)
         if settings.fixed and provenance is not None and provenance.start > settings.start:
             return False
-        codes = {f.code for f in wanted(raw.load_facilities(self._folder), settings.status)}
+        catalogue = raw.load_facilities(self._folder)
+        codes = (
+            {f.code for f in wanted(catalogue, settings.status)} if catalogue.data else set()
+        )
         return codes <= growing.facilities()
 
     @contextmanager
@@ -164,6 +169,7 @@ class Follower:
         """Keep the folder for as long as the block runs, and leave it settled."""
         with claimed(self._folder):
             self._growing = Growing(self._folder)
+            self._growing.recover()
             self._known = self._growing.known(REACH)
             self._overlaps = Overlaps(self._growing.newest)
             self._since = self._growing.since
@@ -193,6 +199,9 @@ class Follower:
             return self._look_again(exc)
         except SourceError as exc:
             logger.warning("a round failed, the next may work: %s", exc)
+            if self.cadence is None and not self._resting:
+                self._tell(f"{exc}: waiting for it, what the folder holds stays")
+                self._resting = True
             return _SOON if self._source.whole else self._until_next(self.cadence)
         self._resting = False
         await self._tidy()
@@ -259,8 +268,9 @@ class Follower:
         facilities = wanted(await self._catalogue(), self._settings.status)
         ranked = pace.ranked(facilities, self._known.movement())
         self._groups = groups_of(ranked, self._settings, self._source)
+        await asyncio.to_thread(self._growing.asking, ranked)
         self._turns = Turns(self._groups)
-        budget = _budget(account)
+        budget = budget_of(account)
         every = timedelta(seconds=self._settings.every_s)
         if self._source.simulated:
             self.cadence = Cadence(every=every, groups=len(self._groups))
@@ -277,8 +287,10 @@ class Follower:
             self._tell(pace.describe(self.cadence, len(self._groups), plan=plan, budget=budget))
 
     async def _catalogue(self) -> schema.FacilitiesAnswer:
+        # Once it is kept, a catalogue without a station would end each later start.
         answer = await self._asker.parsed(
-            partial(self._source.facilities, self._settings.network), parse_facilities
+            partial(self._source.facilities, self._settings.network),
+            partial(catalogue_of, status=self._settings.status),
         )
         if answer is None:
             raise SourceError(f"{self._source.name} has no catalogue")
@@ -336,12 +348,3 @@ class Follower:
             add = self._growing.add_market if request.codes is None else self._growing.add_units
             add(entry, changes.answer)
         return changes.new, changes.revised, whole.last
-
-
-def _budget(account: Account | None) -> int | None:
-    """Give how many requests today still allows; None where nothing limits them."""
-    if account is None or account.limits.credits_a_day is None:
-        return None
-    if account.credits is None:
-        return FREE.credits_a_day
-    return account.credits

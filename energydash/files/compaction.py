@@ -96,7 +96,7 @@ def _written(
 ) -> schema.Kept:
     name = f"batch_data/{batch_name(number)}"
     content = schema.encode(answer)
-    labels = [p[0] for metric in answer.data for series in metric.results for p in series.data]
+    labels = labels_of(answer)
     entry = msgspec.structs.replace(
         sources[-1],
         file=name,
@@ -111,6 +111,11 @@ def _written(
     write(folder.root / name, content)
     manifest.append(folder.manifest, entry)
     return entry
+
+
+def labels_of(answer: schema.DataAnswer) -> list[datetime]:
+    """Give the label of each point."""
+    return [p[0] for metric in answer.data for series in metric.results for p in series.data]
 
 
 def merged(

@@ -1,6 +1,6 @@
 """A fetched folder that grows: answers are added beside those that are there, and a reader takes the later value."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, time, timedelta
 
 import msgspec
@@ -12,6 +12,11 @@ from energydash.files.folder import DataFolder, batch_name, read, write, write_w
 from energydash.files.known import Known
 
 _ADVICE = "run `energydash fetch` first"
+
+# Older than that, a folder is better fetched anew than caught up with.
+_CAUGHT_UP_WITHIN = timedelta(days=5)
+# Its line in the manifest also says who was asked for, whether there was an answer or not.
+_CATALOGUE = "facilities_data.json"
 
 MANY_FILES = 300
 """So many answers that touch the same days are merged."""
@@ -26,8 +31,31 @@ class Growing:
 
     def __init__(self, folder: DataFolder) -> None:
         self._folder = folder
-        self._entries = manifest.load(folder.manifest)
-        self._number = max(map(raw.batch_number, raw.unit_files(folder)), default=(0, ""))[0]
+        self._load()
+
+    def _load(self) -> None:
+        self._entries = manifest.load(self._folder.manifest)
+        self._number = max(
+            map(raw.batch_number, raw.unit_files(self._folder)), default=(0, "")
+        )[0]
+
+    def recover(self) -> None:
+        """List what a kill or a full disk left without a line of the manifest; the caller keeps others away."""
+        paths = {f"batch_data/{path.name}": path for path in raw.unit_files(self._folder)}
+        # Files go before the manifest says so.
+        self._entries = {
+            name: each for name, each in self._entries.items() if each.kind != "units" or name in paths
+        }  # fmt: skip
+        like = next((each for each in self._entries.values() if each.kind == "units"), None)
+        if like is None:
+            return
+        for name in paths.keys() - self._entries.keys():
+            labels = compaction.labels_of(raw.load_answer(paths[name]))
+            found = msgspec.structs.replace(
+                like, start=min(labels, default=None), facilities=(), points=len(labels),
+                first=min(labels, default=None), last=max(labels, default=None),
+            )  # fmt: skip
+            self._list(_filled(found, name, read(paths[name], _ADVICE)))
 
     @property
     def newest(self) -> datetime | None:
@@ -51,6 +79,13 @@ class Growing:
         provenance = raw.load_provenance(self._folder)
         kinds = {(each.source, each.network, each.interval) for each in self._entries.values() if each.kind == "units"}  # fmt: skip
         return provenance is not None and kinds == {(source, network, interval)}
+
+    def is_recent(self, now: datetime, *, source: str, network: str, interval: str) -> bool:
+        """Whether it `fits`, and its newest values are so young that a follow can go on from them."""
+        newest = self.newest
+        if newest is None or now - newest > _CAUGHT_UP_WITHIN:
+            return False
+        return self.fits(source=source, network=network, interval=interval)
 
     def known(self, reach: timedelta) -> Known:
         """Give the values of the last days, by `reach` before the newest."""
@@ -97,7 +132,15 @@ class Growing:
 
     def list_catalogue(self, entry: schema.Kept) -> None:
         """Say what the catalogue's file holds by now."""
-        self._list(entry)
+        before = self._entries.get(_CATALOGUE, entry)
+        self._list(msgspec.structs.replace(entry, facilities=before.facilities))
+
+    def asking(self, codes: Iterable[str]) -> None:
+        """Say who is asked for from now on: who has no data must count as asked for, too."""
+        entry = self._entries.get(_CATALOGUE)
+        if entry is not None and not (asked := {*codes}) <= {*entry.facilities}:
+            asked.update(entry.facilities)
+            self._list(msgspec.structs.replace(entry, facilities=tuple(sorted(asked))))
 
     def reached(self, end: datetime, moment: datetime) -> None:
         """Say up to when the folder has been asked for by now."""
@@ -113,12 +156,23 @@ class Growing:
     def tidy(self, now: datetime, keep: timedelta | None) -> bool:
         """Merge small answers into one a day where there are many, let go what is older than `keep`; say whether anything was done.
 
-        Days are those of `now`'s zone, and the oldest is kept whole.
+        Days are those of `now`'s zone, and the oldest is kept whole. They are counted back from the newest label, where the clock
+        is ahead of it.
         """
-        oldest = None if keep is None else (now - keep).toordinal()
+        newest = now if self.newest is None else min(now, self.newest.astimezone(now.tzinfo))
+        oldest = None if keep is None else (newest - keep).toordinal()
+        try:
+            self.recover()
+            return self._tidy(now, oldest)
+        except FileError:
+            # Half done: what is there by now says how to go on.
+            self._load()
+            raise
+
+    def _tidy(self, now: datetime, oldest: int | None) -> bool:
         inventory = compaction.Inventory(self._folder, self._entries, now)
         many = len(inventory.scattered) >= MANY_FILES
-        # A file that no manifest knows may hold any day: then there is no telling what can go.
+        # A file that no manifest knows may hold any day.
         if not inventory.is_known or not (many or inventory.older_than(oldest)):
             return False
         self._entries = compaction.merge(
@@ -134,7 +188,7 @@ class Growing:
         answer = compaction.merged([raw.load_market(self._folder)], oldest or 0, None, now)
         content = schema.encode(answer)
         write(market, content)
-        labels = [point[0] for metric in answer.data for each in metric.results for point in each.data]  # fmt: skip
+        labels = compaction.labels_of(answer)
         if (entry := self._entries.get(market.name)) is not None:
             left = msgspec.structs.replace(
                 entry, points=len(labels), first=min(labels, default=None)

@@ -107,7 +107,8 @@ class Stage:
         still holds everything, and committing again ends the same.
         """
         folder, place = self._folder, self._place
-        units = [entry for entry in self._entries("units") if entry.size]
+        asked = self._entries("units")
+        units = [entry for entry in asked if entry.size]
         _disown(folder, provenance)
         write(folder.facilities, read(place.facilities, _ADVICE))
         write(folder.mapping, msgspec.json.encode(mapping))
@@ -120,7 +121,11 @@ class Stage:
         self._swap([place.root / entry.file for entry in units])
         manifest.replace(
             folder.manifest,
-            [*self._entries("catalogue"), _measured(market, folder.market), *units],
+            [
+                *_asking(self._entries("catalogue"), asked),
+                _measured(market, folder.market),
+                *units,
+            ],
         )
         write(folder.source, schema.encode(provenance))
         self._close()
@@ -206,6 +211,14 @@ def _is_whole(path: Path, entry: schema.Kept) -> bool:
         return hashlib.sha256(path.read_bytes()).hexdigest() == entry.sha256
     except OSError:
         return False
+
+
+def _asking(
+    catalogue: Sequence[schema.Kept], asked: Sequence[schema.Kept]
+) -> list[schema.Kept]:
+    """Say in the catalogue's entry who was asked for: who has no data has no file that would tell."""
+    codes = tuple(sorted({code for entry in asked for code in entry.facilities}))
+    return [msgspec.structs.replace(entry, facilities=codes) for entry in catalogue]
 
 
 def _measured(entry: schema.Kept, path: Path) -> schema.Kept:

@@ -5,10 +5,13 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
+from pathlib import Path
 
-from energydash import nem
+import msgspec
+
+from energydash import nem, schema
 from energydash.config import FetchSettings, Secret, SourceName
-from energydash.errors import ConfigError
+from energydash.errors import ConfigError, FileError
 from energydash.sources.nemweb.keeping import NoShelf, Shelf
 from energydash.sources.protocol import Source
 
@@ -48,6 +51,7 @@ def settled_live(
     api_key: Secret | None,
     nemweb_url: str,
     base_url: str,
+    folder: Path | None = None,
     *,
     now: Callable[[], datetime] = nem.now,
     within_s: float = REACHED_WITHIN_S,
@@ -55,11 +59,16 @@ def settled_live(
     """Give the source that `auto` stands for where the grid is to be followed: of those that answer in time, the freshest.
 
     As a whole, and until the next start: two sources in one folder would disagree about what a station is, and which values
-    are revised. Of two that are as fresh, it is the API; where nobody answers, it is the simulated grid.
+    are revised. So a `folder` that holds the real grid's data keeps their source, whoever answers now. Of two that are as
+    fresh, it is the API; where nobody answers, it is the simulated grid.
 
     Raises:
-        ConfigError: the API is asked for without a key.
+        ConfigError: the API is asked for without a key, or `folder` is the API's and there is none.
+        FileError: what `folder` says of its source cannot be read.
     """
+    if source == "auto" and (kept := real_source_of(folder, api_key)) is not None:
+        logger.info("%s holds data of %s: following that", folder, kept)
+        return kept
     if source != "auto" or not api_key:
         return settled(source, api_key, nemweb_url)
     from energydash.sources.fresher import newest_of_both  # noqa: PLC0415 (httpx)
@@ -72,6 +81,37 @@ def settled_live(
             chosen = name
     logger.info("%s: following %s", told or "no source of the real grid answers", chosen)
     return chosen
+
+
+def real_source_of(folder: Path | None, api_key: Secret | None) -> SourceName | None:
+    """Give the source of the real grid's data in a folder; None where there are none.
+
+    Raises:
+        ConfigError: it is the API, and there is no key to go on with.
+        FileError: what the folder says of its source cannot be read.
+    """
+    known = None if folder is None else _provenance(folder / "source.json")
+    if known is None or known.simulated:
+        return None
+    kept = next((name for name in _REAL if name == known.source), None)
+    if kept == "openelectricity" and not api_key:
+        raise ConfigError(
+            f"{folder} holds data of the API, and OPENELECTRICITY_API_KEY is not set: set it, give another --data-dir, "
+            "or name the --source that is to take their place"
+        )
+    return kept
+
+
+def _provenance(path: Path) -> schema.Provenance | None:
+    try:
+        return schema.decode_provenance(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError, msgspec.MsgspecError) as exc:
+        # To guess here could replace real data by others.
+        raise FileError(
+            f"{path} does not say whose data these are ({exc}): name the --source, or give another --data-dir"
+        ) from exc
 
 
 def is_reachable(nemweb_url: str, within_s: float = REACHED_WITHIN_S) -> bool:
@@ -100,8 +140,12 @@ def make_source(settings: FetchSettings, shelf: Shelf | None = None) -> Source:
 
     Raises:
         ConfigError: the API is asked for without a key, or with words that it does not know.
+        FileError: what the folder says of its source cannot be read.
     """
     name = settled(settings.source, settings.api_key, settings.nemweb_url)
+    if settings.source == "auto" and name == "demo":
+        # Who names no source must not lose real data to made-up ones because the network is away.
+        name = real_source_of(settings.data_dir, settings.api_key) or name
     if name == "demo":
         from energydash.sources.demo import DemoSource  # noqa: PLC0415 (numpy)
 

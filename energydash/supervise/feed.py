@@ -6,7 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from energydash.errors import EnergydashError
+from energydash import nem
+from energydash.errors import EnergydashError, FileError
+from energydash.files import raw
+from energydash.files.folder import DataFolder
+from energydash.files.growing import Growing
 from energydash.supervise import plan as plans
 from energydash.supervise.backoff import Backoff
 from energydash.supervise.part import Part
@@ -24,6 +28,7 @@ class Feed:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
+        self._goes_on = not plan.recording and not plan.simulated and _is_recent(plan)
         self.ready = asyncio.Event()
         self.fetch = Part("fetch", lambda: plans.fetch_arguments(plan))
         self.convert = Part("convert", lambda: plans.convert_arguments(plan))
@@ -34,7 +39,10 @@ class Feed:
         """Those that this plan has, in the order of the data's way."""
         if self._plan.recording:
             return [self.convert] if self._plan.recording.raw else []
-        return [self.fetch, self.convert] if self._plan.simulated else [self.fetch, self.follow, self.convert]  # fmt: skip
+        if self._plan.simulated:
+            return [self.fetch, self.convert]
+        first = [] if self._goes_on else [self.fetch]
+        return [*first, self.follow, self.convert]
 
     async def run(self) -> None:
         """Make the first tables, then go on until cancelled.
@@ -48,7 +56,10 @@ class Feed:
                 await self.convert.or_fail()
             self.ready.set()
             return
-        await self.fetch.or_fail()
+        # A fetch would replace the days that are kept by the last one: the follow catches up.
+        if not self._goes_on:
+            _tell_of_another(plan)
+            await self.fetch.or_fail()
         await self.convert.or_fail()
         self.ready.set()
         if plan.simulated:
@@ -81,6 +92,25 @@ class Feed:
                 continue
             # However long it took to fail: only a success makes the next pause short.
             await asyncio.sleep(backoff.pause_s(0.0, worked=False))
+
+
+def _is_recent(plan: Plan) -> bool:
+    """Whether the follow can go on from what the folder holds."""
+    folder = DataFolder(plan.folder)
+    try:
+        return folder.facilities.exists() and Growing(folder).is_recent(
+            plan.clock.now(), source=plan.source, network=nem.NETWORK, interval="5m"
+        )
+    except FileError as exc:
+        logger.warning("%s", exc)
+        return False
+
+
+def _tell_of_another(plan: Plan) -> None:
+    with suppress(FileError):
+        before = raw.load_provenance(DataFolder(plan.folder))
+        if before is not None and before.source != plan.source:
+            logger.warning("the folder is of %s: it is fetched anew from %s", before.source, plan.source)  # fmt: skip
 
 
 def _changed(path: Path) -> int | None:
