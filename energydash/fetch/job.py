@@ -18,6 +18,7 @@ from energydash.fetch.entries import CATALOGUE, MARKET, origin_of
 from energydash.fetch.plan import (
     Planned,
     Request,
+    aligned,
     check_history,
     describe,
     duration,
@@ -113,7 +114,7 @@ class Fetch:
             raise self._ended(exc, left) from exc
         # The account costs nothing.
         self._asker.asked = 0
-        check_history(self._settings.start, self._account, self._clock())
+        check_history(self._terms().start, self._account, self._clock())
         with stages.claimed(self._folder):
             stage = self._stage()
             try:
@@ -152,10 +153,11 @@ class Fetch:
 
     def _terms(self) -> Terms:
         settings = self._settings
+        start, end = aligned(settings.start, settings.end, settings.interval, settings.network)
         return Terms(
             source=self._source.name, url=self._origin.url, seed=settings.seed,
             network=settings.network, interval=settings.interval, status=settings.status,
-            batch_size=settings.batch_size, start=settings.start, end=settings.end,
+            batch_size=settings.batch_size, start=start, end=end,
         )  # fmt: skip
 
     async def _into(self, stage: Stage) -> FetchSummary | Planned:
