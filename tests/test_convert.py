@@ -163,6 +163,28 @@ def test_the_facility_level_answer_says_what_the_table_says(tmp_path):
     }
 
 
+@pytest.mark.parametrize("table_format", ["csv", "parquet"])
+def test_tables_elsewhere_leave_the_data_folder_as_it_was(tmp_path, table_format):
+    data = write_folder(tmp_path / "data", MINI, START, 12).root
+    before = {path: path.read_bytes() for path in data.rglob("*") if path.is_file()}
+    elsewhere = ConvertSettings(
+        input_dir=data, output_dir=tmp_path / "tables", format=table_format
+    )
+    for _ in range(2):
+        job.run(elsewhere, silent)
+        after = {path: path.read_bytes() for path in data.rglob("*") if path.is_file()}
+        assert after == before
+
+    answer = tmp_path / "tables/facility_metrics.json"
+    assert answer.exists() == (table_format == "csv")
+
+
+def test_parquet_makes_no_answer_of_the_facility_level(tmp_path):
+    write_folder(tmp_path / "data", MINI, START, 12)
+    convert(tmp_path, "parquet")
+    assert not (tmp_path / "data/facility_metrics.json").exists()
+
+
 def test_a_revised_market_value_counts_and_null_stays_null(tmp_path):
     write_folder(tmp_path / "data", MINI, START, 2)
     answer = answer_of(price={})

@@ -148,6 +148,33 @@ async def test_a_window_of_hours_is_cut_between_them(api, tmp_path):
     assert len([key for key in values if key[:2] == ("power", "OLDPS1")]) == 40 * 24 + 1
 
 
+@pytest.mark.parametrize(("interval", "bucket"), [("1h", timedelta(hours=1)), ("1d", timedelta(days=1))])  # fmt: skip
+async def test_a_window_of_hours_or_days_holds_whole_ones_alone(
+    api, tmp_path, interval, bucket
+):
+    start, end = END - timedelta(days=3, minutes=35), END - timedelta(minutes=35)
+
+    summary = await fetch(
+        settings_for(api, tmp_path, start=start, end=end, interval=interval, status="retired")
+    )
+
+    midnight = datetime(2026, 3, 1, tzinfo=NEM_ZONE)
+    assert (summary.start, summary.end) == tuple(
+        t - (t - midnight) % bucket for t in (start, end)
+    )
+    moments = {t for _, unit, t in values_in(raw.load_units(DataFolder(tmp_path))) if unit == "OLDPS1"}  # fmt: skip
+    assert (min(moments), max(moments)) == (summary.start, summary.end - bucket)
+    assert len(moments) == timedelta(days=3) // bucket
+
+
+async def test_a_window_without_one_whole_hour_is_refused(api, tmp_path):
+    start = END + timedelta(minutes=5)
+    with pytest.raises(ConfigError, match="no whole 1h: give an --end of 2026-03-10T13:00:00"):
+        await fetch(
+            settings_for(api, tmp_path, start=start, end=start + timedelta(minutes=50), interval="1h")
+        )  # fmt: skip
+
+
 async def test_a_window_that_cannot_be_cut_is_refused_before_any_data_request(api, tmp_path):
     with pytest.raises(ConfigError, match="the API answers 366 days in one request"):
         await fetch(settings_for(api, tmp_path, start=END - timedelta(days=400), interval="7d"))

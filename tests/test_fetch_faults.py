@@ -194,6 +194,22 @@ async def test_a_dry_run_says_the_plan_and_asks_for_no_data(api, tmp_path):
     assert asked(api).count("/facilities/") == 1
 
 
+@pytest.mark.parametrize("other", [{"start": END - timedelta(hours=1)}, {"restart": True}])
+async def test_a_dry_run_leaves_an_unfinished_fetch_as_it_was(api, tmp_path, other):
+    api.faults.add(faults.Fault(faults.Reply(400, b'{"detail":"no"}')), route=UNITS, times=None)
+    with pytest.raises(SourceError):
+        await fetch(small(api, tmp_path, concurrency=1))
+    left = find(DataFolder(tmp_path))
+    assert len(left.kept) > 1
+
+    planned = await fetch(small(api, tmp_path, dry_run=True, **other))
+
+    assert (planned.requests, planned.to_ask) == (6, 6)
+    after = find(DataFolder(tmp_path))
+    assert (after.kept, after.terms) == (left.kept, left.terms)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".fetch", ".fetch.lock", "version.json"]  # fmt: skip
+
+
 async def test_an_api_that_tells_no_plan_is_taken_for_the_free_one(api, tmp_path):
     api.faults.add(faults.Fault(faults.Reply(404, b'{"detail":"Not Found"}')), route="/me", times=None)  # fmt: skip
 

@@ -838,13 +838,35 @@ def test_batteries_and_pumps_are_left_out_of_generation_and_share():
     assert nem_row["fuel battery"] == -110.0
 
 
-def test_silence_is_stale_after_three_intervals_of_the_streams_pace():
+@pytest.mark.parametrize(
+    ("speed", "seconds"),
+    [(None, 15), (600.0, 15), (30.0, 30), (2.0, 450), (1.0, 1200), (0.75, 1200), (0.5, 1800)],
+)
+def test_silence_is_stale_after_three_intervals_and_of_the_real_grid_after_the_slowest_round(
+    speed, seconds
+):
+    hub = Hub(HISTORY)
+    hub.catalogue(msgspec.structs.replace(CATALOGUE, speed=speed))
+    assert hub.status().stale_after_s == seconds
+
+
+def test_a_round_every_quarter_of_an_hour_is_never_stale():
+    now = [datetime(2026, 1, 5, tzinfo=UTC)]
+    hub = Hub(HISTORY, lambda: now[0])
+    hub.catalogue(msgspec.structs.replace(CATALOGUE, speed=1.0))
+    for n in range(4):
+        hub.facilities([power("FARM", 3 * n, float(n))])
+        now[0] += timedelta(minutes=16)
+        assert hub.status().publisher == "live"
+
+
+def test_silence_is_stale_until_there_are_news():
     now = [datetime(2026, 1, 5, tzinfo=UTC)]
     hub = Hub(HISTORY, lambda: now[0])
     assert hub.status().publisher == "waiting"
     hub.catalogue(msgspec.structs.replace(CATALOGUE, speed=1.0))
     hub.facilities([power("FARM", 0, 1.0)])
-    now[0] += timedelta(minutes=14)
+    now[0] += timedelta(minutes=19)
     assert hub.status().publisher == "live"
     now[0] += timedelta(minutes=2)
     assert hub.status().publisher == "stale"
@@ -853,7 +875,7 @@ def test_silence_is_stale_after_three_intervals_of_the_streams_pace():
     assert hub.status().publisher == "stale"
     hub.facilities([power("FARM", 0, 1.5)])
     assert hub.status().publisher == "live"
-    now[0] += timedelta(minutes=16)
+    now[0] += timedelta(minutes=21)
     hub.market([price(0, 80.0)])
     assert hub.status().publisher == "live"
 

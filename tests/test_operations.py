@@ -43,9 +43,8 @@ def health(base):
 
 
 def contents(folder):
-    """What was fetched; the stations' sums are what any conversion puts beside it."""
-    found = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
-    return {path: when for path, when in found.items() if path.name != "facility_metrics.json"}
+    """Every file, and when it was written."""
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
 
 
 def status(folder):

@@ -6,6 +6,7 @@ import socket
 import time
 from itertools import pairwise
 
+import polars as pl
 import pytest
 from aiomqtt import MqttError
 from brokers import KINDS, Server, Taken, until
@@ -185,6 +186,22 @@ async def test_a_broker_that_does_not_answer_is_waited_for_no_longer_than_was_sa
     with pytest.raises(BrokerError, match="no MQTT broker answers"):
         await publisher.run(settings(tmp_path, broker), silent, connect_timeout_s=0.5)
     assert 0.4 < time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+@pytest.mark.parametrize(("told", "refused"), [(["1h"], True), (["1d", "1h"], True), (["5m"], False), (["30m", "5m"], False)])  # fmt: skip
+async def test_tables_of_longer_intervals_are_refused_before_a_broker_is_asked(
+    tmp_path, form, told, refused
+):
+    write_all(tmp_path, 2)
+    table = pl.DataFrame({"metric": "price", "interval": told})
+    path = tmp_path / f"market_metrics_metadata.{form}"
+    table.write_csv(path) if form == "csv" else table.write_parquet(path)
+    nowhere = settings(tmp_path, config.Broker(port=free_port()))
+
+    error, text = (FileError, f"are of {', '.join(told)}.*`energydash fetch` without --interval") if refused else (BrokerError, "no MQTT broker")  # fmt: skip
+    with pytest.raises(error, match=text):
+        await publisher.run(nowhere, silent, connect_timeout_s=0.3)
 
 
 async def test_missing_tables_are_said_before_a_broker_is_asked(tmp_path):

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from datetime import datetime
+from pathlib import Path
 
 import msgspec
 import polars as pl
@@ -117,7 +118,7 @@ class _Conversion:
         self._before = before
         self.plan = raw_inputs.by_day(self.inputs, self.offset_s)
         self._outputs = DayTables(
-            settings.output_dir, source.facility_metrics, settings.format, self.interval
+            settings.output_dir, _answer_of(settings), settings.format, self.interval
         )
         self.converted = 0
 
@@ -172,6 +173,13 @@ class _Conversion:
         )
         if now != self._before:
             state.save(self._memory, now)
+
+
+def _answer_of(settings: ConvertSettings) -> Path:
+    """Give where the facility level stands as an answer: in the data folder only where the tables are there, too."""
+    root, tables = settings.input_dir, settings.output_dir
+    is_inside = tables.resolve().is_relative_to(root.resolve())
+    return DataFolder(root if is_inside else tables).facility_metrics
 
 
 def _tokens(inputs: list[Input]) -> tuple[tuple[str, output.Stat], ...]:

@@ -16,7 +16,7 @@ from energydash.errors import FileError
 from energydash.files.folder import read, write
 
 # Other versions may write the same numbers in other bytes.
-_VERSION = f"1 energydash {__version__} polars {pl.__version__} numpy {np.__version__}"
+_VERSION = f"2 energydash {__version__} polars {pl.__version__} numpy {np.__version__}"
 
 
 class Input(msgspec.Struct, frozen=True, kw_only=True):

@@ -35,7 +35,7 @@ class _Form(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DayTables:
-    """The unit table, the station table and the facility level as an answer, as CSV or Parquet."""
+    """The unit table and the station table, as CSV with the facility level as an answer, or as Parquet."""
 
     def __init__(self, folder: Path, answer: Path, table_format: str, interval: str) -> None:
         self._interval = interval
@@ -43,26 +43,31 @@ class DayTables:
         # In the order of their replacement: whoever follows the tables watches the stations'.
         self._forms: dict[str, _Form] = {}
         self._folders: dict[str, Path] = {}
+        if not self._as_text:
+            # Text of the same numbers would be larger than these many times over.
+            self._folders = {
+                name: folder / name for name in (tables.UNIT_METRICS, tables.FACILITY_METRICS)
+            }
+            return
         for name in (tables.UNIT_METRICS, _ANSWER, tables.FACILITY_METRICS):
             if name == _ANSWER:
                 head = b'{"success":true,"data":['
                 self._forms[name] = _Form(path=answer, head=head, separator=b",", tail=b"]}")
-            elif self._as_text:
+            else:
                 header = ",".join(tables.COLUMNS[name]) + "\n"
                 self._forms[name] = _Form(path=folder / f"{name}.csv", head=header.encode())
-            else:
-                self._folders[name] = folder / name
 
     def render(self, scene: Scene) -> dict[str, list[bytes]]:
         """Give a day's bytes for each output, in pieces; none where it has no row."""
-        if self._as_text:
-            stations, units = [], []
-            for part in scene.parts():
-                stations.append(daily.station_csv(part))
-                units.append(daily.unit_csv(part))
-        else:
-            stations = [daily.parquet_bytes(daily.station_frame(scene))]
-            units = [daily.parquet_bytes(daily.unit_frame(scene))]
+        if not self._as_text:
+            return {
+                tables.UNIT_METRICS: [daily.parquet_bytes(daily.unit_frame(scene))],
+                tables.FACILITY_METRICS: [daily.parquet_bytes(daily.station_frame(scene))],
+            }
+        stations, units = [], []
+        for part in scene.parts():
+            stations.append(daily.station_csv(part))
+            units.append(daily.unit_csv(part))
         return {
             tables.UNIT_METRICS: units,
             _ANSWER: daily.answer_pieces(scene, self._interval),

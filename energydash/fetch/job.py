@@ -4,20 +4,19 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
-
-import msgspec
 
 from energydash import nem, schema
 from energydash.config import FetchSettings
 from energydash.errors import AuthError, QuotaError, SourceError
-from energydash.fetch import entries
+from energydash.fetch import entries, unfinished
 from energydash.fetch.asking import Asker, groups_of, manner_of, question
 from energydash.fetch.entries import CATALOGUE, MARKET, origin_of
 from energydash.fetch.plan import (
     Planned,
     Request,
+    aligned,
     check_history,
     describe,
     duration,
@@ -27,6 +26,7 @@ from energydash.fetch.plan import (
     windows,
 )
 from energydash.fetch.summary import FetchSummary
+from energydash.fetch.unfinished import Tell as Tell  # noqa: PLC0414 (for who follows)
 from energydash.files import stage as stages
 from energydash.files.folder import DataFolder
 from energydash.files.stage import Stage, Terms
@@ -38,12 +38,6 @@ from energydash.sources.parse import parse_data
 from energydash.sources.protocol import Source
 
 logger = logging.getLogger(__name__)
-
-# The window of an unfinished fetch without ends of its own: after two days, "the last week" means another one.
-_TAKEN_UP_WITHIN = timedelta(days=2)
-
-Tell = Callable[[str], None]
-"""Told what a user should read now."""
 
 
 def logged(text: str) -> None:
@@ -113,9 +107,11 @@ class Fetch:
             raise self._ended(exc, left) from exc
         # The account costs nothing.
         self._asker.asked = 0
-        check_history(self._settings.start, self._account, self._clock())
+        check_history(self._terms().start, self._account, self._clock())
         with stages.claimed(self._folder):
-            stage = self._stage()
+            stage = unfinished.take_up(
+                self._folder, self._terms(), self._settings, self._tell, self._clock()
+            )
             try:
                 return await self._into(stage)
             except AuthError:
@@ -128,34 +124,16 @@ class Fetch:
                         f"stopped: {self._kept(stage)}, the same command goes on with the rest"
                     )
                 raise
-
-    def _stage(self) -> Stage:
-        """Take up what an earlier run left, where that is the same fetch; else begin anew."""
-        now = self._clock()
-        terms = self._terms()
-        left = None if self._settings.restart else stages.find(self._folder)
-        if left is None or not left.kept:
-            return stages.begin(self._folder, terms, now)
-        if left.terms == terms:
-            return left
-        begun = left.begun.astimezone(nem.NEM_ZONE).isoformat(" ", "minutes")
-        moved = msgspec.structs.replace(left.terms, start=terms.start, end=terms.end) == terms
-        same_length = left.terms.end - left.terms.start == terms.end - terms.start
-        young = now - left.begun < _TAKEN_UP_WITHIN
-        if moved and same_length and young and not self._settings.fixed:
-            self._tell(
-                f"going on with the fetch that was begun at {begun}, and its window; --restart begins afresh"
-            )
-            return left
-        self._tell(f"the unfinished fetch of {begun} asked for something else and is dropped")
-        return stages.begin(self._folder, terms, now)
+            finally:
+                unfinished.clear(self._folder)
 
     def _terms(self) -> Terms:
         settings = self._settings
+        start, end = aligned(settings.start, settings.end, settings.interval, settings.network)
         return Terms(
             source=self._source.name, url=self._origin.url, seed=settings.seed,
             network=settings.network, interval=settings.interval, status=settings.status,
-            batch_size=settings.batch_size, start=settings.start, end=settings.end,
+            batch_size=settings.batch_size, start=start, end=end,
         )  # fmt: skip
 
     async def _into(self, stage: Stage) -> FetchSummary | Planned:

@@ -92,6 +92,33 @@ def check_history(start: datetime, account: Account | None, now: datetime) -> No
     )
 
 
+def aligned(
+    start: datetime, end: datetime, interval: str, network: str
+) -> tuple[datetime, datetime]:
+    """Give a window that begins and ends where buckets of the interval do, at or before its own ends, in network time.
+
+    Of a bucket that is cut, the API would give a part as if it were the whole. Five minutes are never cut, and longer than a
+    day a window may be as it likes.
+
+    Raises:
+        ConfigError: no whole bucket lies in it.
+    """
+    bucket = _BUCKETS.get(interval, timedelta(0))
+    if bucket <= _BUCKETS["5m"]:
+        return start, end
+    zone = nem.network_zone(network)
+    epoch = _EPOCH.replace(tzinfo=zone)
+    first, last = (
+        each.astimezone(zone) - (each.astimezone(zone) - epoch) % bucket
+        for each in (start, end)
+    )
+    if first == last:
+        raise ConfigError(
+            f"the window holds no whole {interval}: give an --end of {(last + bucket).isoformat()} or later"
+        )
+    return first, last
+
+
 def windows(
     start: datetime, end: datetime, interval: str, account: Account | None
 ) -> list[Window]:

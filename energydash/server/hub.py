@@ -19,6 +19,8 @@ from energydash.server.rounds import Rounds
 _STALE_LEAST_S = 15.0
 _STALE_UNKNOWN_S = 60.0
 _STALE_INTERVALS = 3
+# The real grid is asked no more often than a key's quota allows: every quarter of an hour with a free one, and a round takes its time.
+_STALE_REAL_S = 1200.0
 # Sums of at most this many intervals a tick: a day's backlog must not hold the loop.
 _INTERVALS_A_TICK = 40
 
@@ -340,4 +342,5 @@ class Hub:
 def _stale_after_s(speed: float | None) -> float:
     if not speed:
         return _STALE_LEAST_S
-    return max(_STALE_LEAST_S, _STALE_INTERVALS * nem.INTERVAL.total_seconds() / speed)
+    least = _STALE_LEAST_S if speed > 1 else _STALE_REAL_S
+    return max(least, _STALE_INTERVALS * nem.INTERVAL.total_seconds() / speed)

@@ -16,6 +16,7 @@ from energydash.config import PublishSettings
 from energydash.errors import ConfigError, FileError
 from energydash.process import paused_by_signal
 from energydash.progress import Progress
+from energydash.stream import lengths
 from energydash.stream.client import Client, Mark
 from energydash.stream.home import Home
 from energydash.stream.ledger import Ledger
@@ -62,7 +63,7 @@ async def run(
     A connection that is lost later is taken up again for ever, with the messages that the broker has not acknowledged.
 
     Raises:
-        FileError: a table is missing or malformed.
+        FileError: a table is missing or malformed, or the tables are of other intervals than five minutes.
         ConfigError: the tables have nothing of what was chosen.
         BrokerError: no broker answers within `connect_timeout_s` of the start, or it refuses us or a message.
     """
@@ -132,6 +133,7 @@ class _Publisher:
     async def _read_catalogue(self) -> frozenset[str]:
         """Read what there is and what of it was chosen; give the codes of the stations that are published."""
         settings = self._settings
+        await asyncio.to_thread(lengths.check, settings.facility_csv.parent)
         catalogue = await self._tail.catalogue(settings.speed)
         self._selection = selection_of(
             catalogue,
