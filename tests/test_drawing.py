@@ -336,6 +336,56 @@ def test_an_extreme_price_is_written_beside_its_place_and_an_ordinary_one_is_not
     assert series.extremes(wild)["y"] == [series.bend(17_500.0), series.bend(-1_000.0)]
 
 
+def test_only_a_high_price_is_the_highest_and_a_cap_is_marked_where_it_was_reached():
+    times = [at(i) for i in range(4)]
+    prices = (400.0, 17_500.0, 17_500.0, 900.0)
+    found = series.extremes(
+        series.prices(times, {"SA1": [Row(fuel={}, price=price) for price in prices]})
+    )
+
+    assert found["text"] == ["SA $17,500 at 00:05", ""]
+
+
+def priced(store, i, price):
+    """Let an interval have its price in South Australia, and one of 50 $/MWh in the other regions."""
+    scopes = tuple(
+        schema.ScopeSeries(scope=code, demand=(1.0,), price=(price if code == "SA1" else 50.0,))
+        for code in (nem.NETWORK, *nem.NEM_REGIONS)
+    )
+    store.apply(schema.ChartsUpdate(seq=i + 1, times=(at(i),), scopes=scopes))
+
+
+def told(drawn, store, i):
+    drawn.refresh(store, whole(store), [at(i)])
+    drawn.tell(store, store.row(at(i), nem.NETWORK), nem.NETWORK, at(i))
+
+
+def test_the_highest_and_the_lowest_price_are_marked_as_they_come():
+    store, drawn = Store(), Charts()
+    priced(store, 0, 50.0)
+    told(drawn, store, 0)
+    columns = drawn._extremes.data
+    assert columns["text"] == ["", ""]
+
+    priced(store, 1, 17_500.0)
+    told(drawn, store, 1)
+    assert drawn._extremes.data["text"] == ["SA $17,500 at 00:05", ""]
+
+    priced(store, 2, -1_000.0)
+    told(drawn, store, 2)
+    assert drawn._extremes.data is columns
+    assert columns["text"] == ["SA $17,500 at 00:05", "SA \u2212$1,000 at 00:10"]
+    assert columns["t"] == [series.wall_ms(at(1)), series.wall_ms(at(2))]
+
+    priced(store, 3, 60.0)
+    told(drawn, store, 3)
+    sent = []
+    drawn._extremes.on_change("data", lambda attr, old, new: sent.append((attr, old, new)))
+    priced(store, 4, 60.0)
+    told(drawn, store, 4)
+    assert not sent
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
