@@ -250,21 +250,9 @@ class Charts:
     def _mark_extremes(self) -> None:
         """Mark the highest and the lowest price of what is drawn now; those that stay where they are send nothing."""
         drawn: Mapping[str, Any] = self._price.source.data
-        changes = {
-            name: [
-                (i, new)
-                for i, new in enumerate(values)
-                if not _same(self._extremes.data[name][i], new)
-            ]
-            for name, values in series.extremes(drawn).items()
-        }
-        changes = {name: each for name, each in changes.items() if each}
+        changes = series.changes(self._extremes.data, series.extremes(drawn))
         if changes:
             self._extremes.patch(changes)
-
-
-def _same(one: float | str, other: float | str) -> bool:
-    return one == other or (one != one and other != other)  # noqa: PLR0124 (NaN)
 
 
 def _add(plot: figure, source: ColumnDataSource, glyph: Glyph) -> "GlyphRenderer[Any]":

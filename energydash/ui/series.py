@@ -103,6 +103,21 @@ def _extreme(code: str, price: float, wall: float) -> str:
     return f"{nem.REGION_BY_CODE[code].label} {numbers.dollars(price)} at {at:%H:%M}"
 
 
+def changes(
+    was: Mapping[str, Any], now: Mapping[str, Sequence[Any]]
+) -> dict[str, list[tuple[int, Any]]]:
+    """Give what to patch for columns of the same rows to be as they are now; nothing of a column that stays."""
+    found = {
+        name: [(i, new) for i, new in enumerate(values) if not _same(was[name][i], new)]
+        for name, values in now.items()
+    }
+    return {name: each for name, each in found.items() if each}
+
+
+def _same(one: object, other: object) -> bool:
+    return one == other or (one != one and other != other)  # noqa: PLR0124 (NaN)
+
+
 def bend(price: float) -> float:
     """Give a price's place on an axis that is linear to ±300 $/MWh and logarithmic beyond.
 
