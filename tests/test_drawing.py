@@ -396,6 +396,22 @@ def test_the_highest_and_the_lowest_price_are_marked_as_they_come():
         (numbers.megawatts(None), "–"),
         (numbers.dollars(-31.0), "\u2212$31.00"),
         (numbers.dollars(17500.0), "$17,500"),
+        (numbers.dollars(-0.003), "$0.00"),
+        (numbers.dollars(-0.006), "\u2212$0.01"),
+        (numbers.dollars(999.994), "$999.99"),
+        (numbers.dollars(999.996), "$1,000"),
+        (numbers.dollars(-999.996), "\u2212$1,000"),
+        (numbers.megawatts(9.94), "9.9 MW"),
+        (numbers.megawatts(9.97), "10 MW"),
+        (numbers.megawatts(-9.97), "\u221210 MW"),
+        (numbers.megawatts(-0.01), "0.0 MW"),
+        (numbers.megawatts(-0.0), "0 MW"),
+        (numbers.tonnes(99.97), "100 t"),
+        (numbers.tonnes(-0.01), "0.0 t"),
+        (numbers.share(-0.0001), "0.0 %"),
+        (numbers.intensity(-0.001), "0.00 t/MWh"),
+        (numbers.intensity(-0.5), "\u22120.50 t/MWh"),
+        (numbers.flow(-9.97), "exports 10 MW"),
         (numbers.share(0.4123), "41.2 %"),
         (numbers.share(-0.36), "\u221236.0 %"),
         (numbers.intensity(0.524), "0.52 t/MWh"),
@@ -410,6 +426,14 @@ def test_the_highest_and_the_lowest_price_are_marked_as_they_come():
 )
 def test_a_number_has_its_unit_and_its_sign(text, expected):
     assert text.replace(numbers.THIN, " ") == expected
+
+
+@pytest.mark.parametrize(("price", "negative"), [(-0.003, False), (-0.01, True), (0.0, False)])
+def test_a_price_is_marked_as_negative_where_it_is_written_so(price, negative):
+    card = numbers.card("SA1", Row(fuel={}, price=price), [])
+
+    assert card.negative_price is negative
+    assert card.price.startswith(numbers.MINUS) is negative
 
 
 def test_the_west_has_a_price_of_its_own_and_all_australia_has_none():

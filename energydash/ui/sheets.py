@@ -109,7 +109,8 @@ def _sheet(
 
 def _cell(value: object) -> object:
     if isinstance(value, float):
-        return round(value, 4)
+        # Adding zero leaves no negative one.
+        return round(value, 4) + 0.0
     if isinstance(value, str) and value.startswith(_FORMULA):
         return f"'{value}"
     return value
