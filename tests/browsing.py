@@ -47,6 +47,18 @@ READ = """
         ?? [...root.querySelectorAll("*")].filter((e) => e.shadowRoot).map((e) => look(e.shadowRoot)).find(Boolean)
       return look(document)
     },
+    // What a finger would hit in the middle of an element: true where that is the element itself.
+    reachable: (id) => {
+      const own = grid.deep(id), box = own.getBoundingClientRect()
+      const [x, y] = [box.left + box.width / 2, box.top + box.height / 2]
+      let hit = document.elementFromPoint(x, y)
+      while (hit?.shadowRoot && hit.shadowRoot.elementFromPoint(x, y) !== hit) {
+        const inner = hit.shadowRoot.elementFromPoint(x, y)
+        if (!inner) break
+        hit = inner
+      }
+      return own === hit || own.contains(hit)
+    },
     text: (id) => grid.deep(id)?.innerText ?? "",
     value: (id) => grid.deep(id)?.value,
     pressed: (id) => grid.deep(id)?.getAttribute("aria-pressed"),

@@ -336,6 +336,56 @@ def test_an_extreme_price_is_written_beside_its_place_and_an_ordinary_one_is_not
     assert series.extremes(wild)["y"] == [series.bend(17_500.0), series.bend(-1_000.0)]
 
 
+def test_only_a_high_price_is_the_highest_and_a_cap_is_marked_where_it_was_reached():
+    times = [at(i) for i in range(4)]
+    prices = (400.0, 17_500.0, 17_500.0, 900.0)
+    found = series.extremes(
+        series.prices(times, {"SA1": [Row(fuel={}, price=price) for price in prices]})
+    )
+
+    assert found["text"] == ["SA $17,500 at 00:05", ""]
+
+
+def priced(store, i, price):
+    """Let an interval have its price in South Australia, and one of 50 $/MWh in the other regions."""
+    scopes = tuple(
+        schema.ScopeSeries(scope=code, demand=(1.0,), price=(price if code == "SA1" else 50.0,))
+        for code in (nem.NETWORK, *nem.NEM_REGIONS)
+    )
+    store.apply(schema.ChartsUpdate(seq=i + 1, times=(at(i),), scopes=scopes))
+
+
+def told(drawn, store, i):
+    drawn.refresh(store, whole(store), [at(i)])
+    drawn.tell(store, store.row(at(i), nem.NETWORK), nem.NETWORK, at(i))
+
+
+def test_the_highest_and_the_lowest_price_are_marked_as_they_come():
+    store, drawn = Store(), Charts()
+    priced(store, 0, 50.0)
+    told(drawn, store, 0)
+    columns = drawn._extremes.data
+    assert columns["text"] == ["", ""]
+
+    priced(store, 1, 17_500.0)
+    told(drawn, store, 1)
+    assert drawn._extremes.data["text"] == ["SA $17,500 at 00:05", ""]
+
+    priced(store, 2, -1_000.0)
+    told(drawn, store, 2)
+    assert drawn._extremes.data is columns
+    assert columns["text"] == ["SA $17,500 at 00:05", "SA \u2212$1,000 at 00:10"]
+    assert columns["t"] == [series.wall_ms(at(1)), series.wall_ms(at(2))]
+
+    priced(store, 3, 60.0)
+    told(drawn, store, 3)
+    sent = []
+    drawn._extremes.on_change("data", lambda attr, old, new: sent.append((attr, old, new)))
+    priced(store, 4, 60.0)
+    told(drawn, store, 4)
+    assert not sent
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -346,6 +396,22 @@ def test_an_extreme_price_is_written_beside_its_place_and_an_ordinary_one_is_not
         (numbers.megawatts(None), "–"),
         (numbers.dollars(-31.0), "\u2212$31.00"),
         (numbers.dollars(17500.0), "$17,500"),
+        (numbers.dollars(-0.003), "$0.00"),
+        (numbers.dollars(-0.006), "\u2212$0.01"),
+        (numbers.dollars(999.994), "$999.99"),
+        (numbers.dollars(999.996), "$1,000"),
+        (numbers.dollars(-999.996), "\u2212$1,000"),
+        (numbers.megawatts(9.94), "9.9 MW"),
+        (numbers.megawatts(9.97), "10 MW"),
+        (numbers.megawatts(-9.97), "\u221210 MW"),
+        (numbers.megawatts(-0.01), "0.0 MW"),
+        (numbers.megawatts(-0.0), "0 MW"),
+        (numbers.tonnes(99.97), "100 t"),
+        (numbers.tonnes(-0.01), "0.0 t"),
+        (numbers.share(-0.0001), "0.0 %"),
+        (numbers.intensity(-0.001), "0.00 t/MWh"),
+        (numbers.intensity(-0.5), "\u22120.50 t/MWh"),
+        (numbers.flow(-9.97), "exports 10 MW"),
         (numbers.share(0.4123), "41.2 %"),
         (numbers.share(-0.36), "\u221236.0 %"),
         (numbers.intensity(0.524), "0.52 t/MWh"),
@@ -360,6 +426,14 @@ def test_an_extreme_price_is_written_beside_its_place_and_an_ordinary_one_is_not
 )
 def test_a_number_has_its_unit_and_its_sign(text, expected):
     assert text.replace(numbers.THIN, " ") == expected
+
+
+@pytest.mark.parametrize(("price", "negative"), [(-0.003, False), (-0.01, True), (0.0, False)])
+def test_a_price_is_marked_as_negative_where_it_is_written_so(price, negative):
+    card = numbers.card("SA1", Row(fuel={}, price=price), [])
+
+    assert card.negative_price is negative
+    assert card.price.startswith(numbers.MINUS) is negative
 
 
 def test_the_west_has_a_price_of_its_own_and_all_australia_has_none():

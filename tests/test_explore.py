@@ -278,11 +278,11 @@ def test_an_hour_of_the_day_is_nem_time():
 def test_a_csv_reads_back_and_holds_no_formula(label, column):
     tracks = tracks_of(column)
     lines = shapes.lines(tracks.tracks, tracks, INTERVAL_MS)
-    text = export.lines_csv(lines, [label], "MW", ["about", "in: NEM\r\n=1+1"])
+    text = export.lines_csv(lines, [label], "MW", ["about", "in: NEM\r\n=1+1,=2+2"])
     about, _, table = text.partition("\r\n")
     head, *rows = csv.reader(io.StringIO(table, newline=""))
 
-    assert about == "# about; in: NEM =1+1"
+    assert about == "# about; in: NEM =1+1,'=2+2"
     assert head[0] == "time"
     assert f"{label} (MW)" in {head[1], head[1].removeprefix("'")}
     assert not head[1].startswith(("=", "+", "-", "@", "\t", "\r", "\n"))

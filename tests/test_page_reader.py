@@ -9,7 +9,7 @@ from urllib.parse import parse_qs
 
 import psutil
 import pytest
-from browsing import LIMIT_S, Visit, needs_chromium, seriously_wrong
+from browsing import LIMIT_S, Visit, lives, needs_chromium, seriously_wrong
 from PIL import Image
 from processes import free_port, running, wait_until
 
@@ -295,6 +295,19 @@ def test_one_click_on_the_map_opens_one_station_and_lists_those_beneath(visit):
     page.keyboard.press("Escape")
     page.get_by_test_id("detail").wait_for(state="hidden")
     assert one.read("grid.selected('map', 'size')") == []
+
+
+@pytest.mark.parametrize("width", [390, 900])
+def test_on_a_narrow_screen_a_finger_meets_what_closes_the_open_station(visit, width):
+    one = visit(width=width, height=844)
+    code = one.read("grid.column('map', 'code', 'size')[0]")
+    one.page.goto(f"{one.url}?facility={code}")
+    lives(one.page)
+    one.page.get_by_test_id("close").wait_for()
+
+    one.wait("grid.reachable('close')", LIMIT_S)
+    one.page.get_by_test_id("close").click()
+    one.page.get_by_test_id("detail").wait_for(state="hidden")
 
 
 def test_a_station_found_by_keyboard_tells_all_and_gives_the_focus_back(visit):

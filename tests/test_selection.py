@@ -322,6 +322,20 @@ def test_the_file_of_a_station_has_its_day():
     assert [row["emissions_t"] for row in rows] == ["", ""]
 
 
+def test_no_name_begins_a_line_of_a_file_or_a_formula_in_its_first_one():
+    store = store_of(plant("A\n=1+1"))
+    store.source = "s\r\n=2+2,=3+3;\u2028@x"
+    store.apply(charts([at(0)], demand=-0.00001))
+    sheet = sheets.station(store, Look(facility="A\n=1+1"), store.facilities[0])
+    lines = sheet.text.split("\n")
+
+    assert len(lines) == len(store.times) + 3
+    assert lines[0].startswith("# energydash A =1+1; source: s =2+2,'=3+3; '@x")
+    assert "=" not in sheet.name
+    # A negative zero is none.
+    assert "-0" not in sheets.series(store, Look(), store.rows("NEM")).text.split("\n")[2][25:]
+
+
 def test_a_stations_pane_tells_its_facts_and_its_day():
     store = shown_store()
     card = station.card(store, PLANTS[0], store.instant(at(1)), [PLANTS[1]])

@@ -1,18 +1,24 @@
 """The arrows between the regions on the map: one for each interconnector; updates patch, never rebuild."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from bokeh.core.properties import value
 from bokeh.models import ColumnDataSource, HoverTool
 from bokeh.plotting import figure
 
-from energydash.ui import flows
+from energydash.ui import flows, series
+from energydash.ui.series import NAN
 from energydash.ui.store import Flow
 from energydash.ui.theme import FONT, Palette, tip
 
 _TOOLTIP = tip("<b>@title</b><br>@words", ("", "@used"))
 _HEAD_PX = 9.0
+# What is not a number in a place where nothing flows; it is nowhere, so that no colour of it is seen.
+_NOTHING: dict[str, str | float] = {
+    "title": "", "words": "", "used": "", "label": "", "align": "left", "paint": "#000000", "edge": "#000000", "ink": "#000000",
+    "angle": 0.0, "width_px": 0.0, "head_px": 0.0,
+}  # fmt: skip
 
 
 class Arrows:
@@ -20,8 +26,9 @@ class Arrows:
 
     def __init__(self, plot: figure, palette: Palette) -> None:
         self._palette = palette
-        self.source = ColumnDataSource(columns([], palette))
-        self.labels = ColumnDataSource(texts([], palette, shaded=False))
+        self.source = _places("link", flows.LINKS, columns([], palette))
+        borders = [_border(ends) for ends in flows.BORDERS]
+        self.labels = _places("between", borders, texts([], palette, shaded=False))
         self._flows: Mapping[str, Flow] = {}
         self._shaded = False
         shafts = plot.segment(
@@ -61,16 +68,36 @@ class Arrows:
 
 
 def _put(source: ColumnDataSource, key: str, columns: dict[str, list[Any]]) -> None:
-    if source.data[key] != columns[key]:
-        source.data = columns
+    """Put each row where its key has its place; places without a row are empty.
+
+    Rows stay the same as long as no key is new, because BokehJS may paint between new rows and their colours and widths, and
+    then finds fewer of those than rows.
+    """
+    known: list[str] = list(source.data[key])
+    new = [each for each in columns[key] if each not in known]
+    keys = known + new
+    rows = {name: _empty(name, len(keys)) for name in columns}
+    for i, each in enumerate(columns[key]):
+        place = keys.index(each)
+        for name, values in columns.items():
+            rows[name][place] = values[i]
+    rows[key] = keys
+    if new:
+        source.data = rows
         return
-    changed = {
-        name: [(i, new) for i, new in enumerate(values) if source.data[name][i] != new]
-        for name, values in columns.items()
-    }
-    changed = {name: changes for name, changes in changed.items() if changes}
+    changed = series.changes(source.data, rows)
     if changed:
         source.patch(changed)
+
+
+def _empty(name: str, length: int) -> list[Any]:
+    return [_NOTHING.get(name, NAN)] * length
+
+
+def _places(key: str, keys: Sequence[str], columns: dict[str, list[Any]]) -> ColumnDataSource:
+    """Give a source with a place for each of the keys, all of them empty."""
+    empty = {name: _empty(name, len(keys)) for name in columns}
+    return ColumnDataSource(empty | {key: list(keys)})
 
 
 def columns(arrows: list[flows.Arrow], palette: Palette) -> dict[str, list[Any]]:
@@ -96,7 +123,7 @@ def columns(arrows: list[flows.Arrow], palette: Palette) -> dict[str, list[Any]]
 def texts(labels: list[flows.Label], palette: Palette, *, shaded: bool) -> dict[str, list[Any]]:
     """Give the columns of what is written beside them."""
     return {
-        "between": ["-".join(sorted(each.ends)) for each in labels],
+        "between": [_border(each.ends) for each in labels],
         "label_x": [each.place[0] for each in labels],
         "label_y": [each.place[1] for each in labels],
         "label": [each.text for each in labels],
@@ -106,6 +133,10 @@ def texts(labels: list[flows.Label], palette: Palette, *, shaded: bool) -> dict[
             for each in labels
         ],
     }
+
+
+def _border(ends: Collection[str]) -> str:
+    return "-".join(sorted(ends))
 
 
 def _paint(palette: Palette, *, at_limit: bool) -> str:

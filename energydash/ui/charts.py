@@ -16,6 +16,8 @@ from bokeh.models import (
     NumeralTickFormatter,
     PanTool,
     ResetTool,
+    Scatter,
+    Text,
     VArea,
     WheelZoomTool,
 )
@@ -123,9 +125,9 @@ class Charts:
                     x="t", y1=beneath, y2=f"{group}_{edge}",
                     hatch_scale=8.0, hatch_weight=0.7, hatch_alpha=0.55,
                 )  # fmt: skip
-                self._areas[group, edge] = _add(plot, self._stack, area)
+                self._areas[group, edge] = _add(plot, self._stack.source, area)
                 beneath = f"{group}_{edge}"
-        self._demand = _add(plot, self._stack, Line(x="t", y="demand", line_width=2))
+        self._demand = _add(plot, self._stack.source, Line(x="t", y="demand", line_width=2))
         plot.add_tools(
             HoverTool(
                 renderers=[self._demand],
@@ -147,11 +149,13 @@ class Charts:
         self._prices = {}
         for code in nem.NEM_REGIONS:
             line = Line(x="t", y=f"{code}_y", line_width=1.6)
-            self._prices[code] = _add(plot, self._price, line)
-        self._marked = plot.text(
-            "t", "y", "text", source=self._extremes, text_font=value(FONT), text_font_size="11px", text_font_style="bold",
-            text_align=field("align"), text_baseline="bottom", y_offset=-2,
-        )  # fmt: skip
+            self._prices[code] = _add(plot, self._price.source, line)
+        self._dots = _add(plot, self._extremes, Scatter(x="t", y="y", size=6))
+        self._marked = _add(plot, self._extremes, Text(
+            x="t", y="y", text="text", text_font=value(FONT), text_font_size="11px", text_font_style="bold",
+            text_align=field("align"), text_baseline=field("baseline"), x_offset=field("shift_px"),
+            background_fill_alpha=0.75,
+        ))  # fmt: skip
         labels = [(nem.REGION_BY_CODE[c].label, f"$@{c}{{0,0.00}}") for c in nem.NEM_REGIONS]
         plot.add_tools(
             HoverTool(
@@ -169,7 +173,8 @@ class Charts:
         for plot in (self.stack, self.price):
             paint(plot, palette)
         self._line.line_color = palette.muted
-        self._marked.glyph.text_color = palette.ink
+        self._marked.glyph.text_color = self._dots.glyph.fill_color = palette.ink
+        self._marked.glyph.background_fill_color = self._dots.glyph.line_color = palette.panel
         for moment, unsettled in zip(self._moments, self._unsettled, strict=True):
             moment.line_color = palette.accent
             unsettled.fill_color = palette.muted
@@ -230,6 +235,7 @@ class Charts:
         )
         _describe(self.price, f"Price by region {at}, $/MWh: {prices}")
         self._label_prices()
+        self._mark_extremes()
 
     def _label_prices(self) -> None:
         """Label the price axis for what is drawn now; an unchanged range sends nothing."""
@@ -241,14 +247,17 @@ class Charts:
             self.price.yaxis.ticker = FixedTicker(ticks=[float(place) for place in ticks])
             self.price.yaxis.major_label_overrides = ticks
 
+    def _mark_extremes(self) -> None:
+        """Mark the highest and the lowest price of what is drawn now; those that stay where they are send nothing."""
+        drawn: Mapping[str, Any] = self._price.source.data
+        changes = series.changes(self._extremes.data, series.extremes(drawn))
+        if changes:
+            self._extremes.patch(changes)
 
-def _same(one: float | str, other: float | str) -> bool:
-    return one == other or (one != one and other != other)  # noqa: PLR0124 (NaN)
 
-
-def _add(plot: figure, live: _Live, glyph: Glyph) -> "GlyphRenderer[Any]":
+def _add(plot: figure, source: ColumnDataSource, glyph: Glyph) -> "GlyphRenderer[Any]":
     """Draw a glyph; `figure`'s own methods make four more for states that no chart has here."""
-    return plot.add_glyph(live.source, glyph, nonselection_glyph=None, muted_glyph=None)
+    return plot.add_glyph(source, glyph, nonselection_glyph=None, muted_glyph=None)
 
 
 def _describe(plot: figure, text: str) -> None:

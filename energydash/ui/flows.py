@@ -46,6 +46,12 @@ _LABELS: dict[frozenset[str], tuple[Point, _Align]] = {
     frozenset({"TAS1", "VIC1"}): ((148.4, -40.1), "left"),
 }
 
+LINKS = tuple(sorted(_PLACES))
+"""The interconnectors that have a place of their own on the map."""
+
+BORDERS = tuple(sorted(_LABELS, key=sorted))
+"""The pairs of regions between which they are."""
+
 
 class Arrow(msgspec.Struct, frozen=True, kw_only=True):
     """An interconnector as drawn: where from and to (mercator metres), how wide, how full; texts for its card."""

@@ -23,27 +23,37 @@ def grouped(value: float, decimals: int = 0) -> str:
     return f"{sign}{text}"
 
 
+def _shown_below(value: float, decimals: int, limit: float) -> bool:
+    """Whether a number is less than a limit as it is written: what rounds up to the limit is not."""
+    return abs(round(value, decimals)) < limit
+
+
+def _below_zero(price: float) -> bool:
+    """Whether a price is negative as it is written, in cents."""
+    return round(price, 2) < 0
+
+
 def megawatts(value: float | None) -> str:
     """Give MW; what is small but not nothing keeps one decimal."""
     if value is None:
         return NONE
-    return f"{grouped(value, 1 if 0 < abs(value) < 10 else 0)}{THIN}MW"  # noqa: PLR2004
+    few = value != 0 and _shown_below(value, 1, 10)
+    return f"{grouped(value, 1 if few else 0)}{THIN}MW"
 
 
 def dollars(value: float | None) -> str:
     """Give $/MWh with its sign before the dollar."""
     if value is None:
         return NONE
-    sign = MINUS if value < 0 else ""
-    decimals = 2 if abs(value) < 1000 else 0  # noqa: PLR2004
-    return f"{sign}${grouped(abs(value), decimals)}"
+    sign = MINUS if _below_zero(value) else ""
+    return f"{sign}${grouped(abs(value), 2 if _shown_below(value, 2, 1000) else 0)}"
 
 
 def tonnes(value: float | None) -> str:
     """Give t CO2; what is small keeps one decimal."""
     if value is None:
         return NONE
-    return f"{grouped(value, 1 if abs(value) < 100 else 0)}{THIN}t"  # noqa: PLR2004
+    return f"{grouped(value, 1 if _shown_below(value, 1, 100) else 0)}{THIN}t"
 
 
 def share(value: float | None) -> str:
@@ -53,7 +63,7 @@ def share(value: float | None) -> str:
 
 def intensity(value: float | None) -> str:
     """Give t CO2 for each MWh."""
-    return NONE if value is None else f"{value:.2f}{THIN}t/MWh"
+    return NONE if value is None else f"{grouped(value, 2)}{THIN}t/MWh"
 
 
 def flow(value: float | None) -> str:
@@ -106,7 +116,7 @@ def card(scope: str, row: Row, history: list[Row]) -> Card:
         name=region.name if region else "National Electricity Market",
         demand=megawatts(row.demand),
         price=dollars(row.price),
-        negative_price=row.price is not None and row.price < 0,
+        negative_price=row.price is not None and _below_zero(row.price),
         generation=megawatts(row.generation),
         renewable=share(row.renewable_share),
         intensity=intensity(row.emissions_intensity),

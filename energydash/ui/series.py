@@ -21,6 +21,7 @@ _DECADE = 150.0
 _STEPS = (10, 20, 50, 100, 300)
 _MOST_STEPS = 7
 _ORDINARY = (0.0, 50.0)
+_ASIDE_PX = 7.0
 _LANDMARKS = (-1000.0, 1000.0, 5000.0, 17500.0)
 
 
@@ -67,30 +68,54 @@ def prices(times: Sequence[datetime], by_region: dict[str, Sequence[Row]]) -> Co
 def extremes(columns: Mapping[str, Sequence[float]]) -> dict[str, list[Any]]:
     """Give the day's highest and lowest price beyond the linear part, as labels; without one, a label is empty.
 
-    `columns` are those of `prices`.
+    `columns` are those of `prices`. There are always two rows, the highest first, so that what changes can be patched; a price
+    that stays at the cap or the floor is marked where it came there. `align`, `baseline` and `shift_px` keep a text within the chart.
     """
-    found: dict[str, list[Any]] = {"t": [], "y": [], "text": [], "align": []}
+    found: dict[str, list[Any]] = {
+        name: [] for name in ("t", "y", "text", "align", "baseline", "shift_px")
+    }
     times = columns.get("t", ())
     known = [
-        (columns[code][i], i, code)
+        (columns[code][i], -i, code)
         for code in nem.NEM_REGIONS
         for i in range(len(columns.get(code, ())))
         if not math.isnan(columns[code][i])
     ]
-    for price, i, code in (max(known), min(known)) if known else ((0.0, 0, ""),) * 2:
-        beyond = abs(price) > _LINEAR_TO
-        at = datetime.fromtimestamp(times[i] / 1000, UTC) if beyond else None
-        label = (
-            f"{nem.REGION_BY_CODE[code].label} {numbers.dollars(price)} at {at:%H:%M}"
-            if at
-            else ""
-        )
+    highest = max(known, default=None)
+    lowest = min(known, key=lambda each: (each[0], -each[1]), default=None)
+    for place, baseline, beyond in (
+        (highest, "top", highest is not None and highest[0] > _LINEAR_TO),
+        (lowest, "bottom", lowest is not None and lowest[0] < -_LINEAR_TO),
+    ):
+        price, i, code = (place[0], -place[1], place[2]) if place and beyond else (NAN, 0, "")
+        late = i > len(times) / 2
         found["t"].append(times[i] if beyond else NAN)
-        found["y"].append(bend(price) if beyond else NAN)
-        found["text"].append(label)
-        # Its text stays within the chart.
-        found["align"].append("right" if i > len(times) / 2 else "left")
+        found["y"].append(bend(price))
+        found["text"].append(_extreme(code, price, times[i]) if beyond else "")
+        found["align"].append("right" if late else "left")
+        found["baseline"].append(baseline)
+        found["shift_px"].append(-_ASIDE_PX if late else _ASIDE_PX)
     return found
+
+
+def _extreme(code: str, price: float, wall: float) -> str:
+    at = datetime.fromtimestamp(wall / 1000, UTC)
+    return f"{nem.REGION_BY_CODE[code].label} {numbers.dollars(price)} at {at:%H:%M}"
+
+
+def changes(
+    was: Mapping[str, Any], now: Mapping[str, Sequence[Any]]
+) -> dict[str, list[tuple[int, Any]]]:
+    """Give what to patch for columns of the same rows to be as they are now; nothing of a column that stays."""
+    found = {
+        name: [(i, new) for i, new in enumerate(values) if not _same(was[name][i], new)]
+        for name, values in now.items()
+    }
+    return {name: each for name, each in found.items() if each}
+
+
+def _same(one: object, other: object) -> bool:
+    return one == other or (one != one and other != other)  # noqa: PLR0124 (NaN)
 
 
 def bend(price: float) -> float:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
@@ -25,7 +26,9 @@ _FIELDS = (
     "demand", "price", "generation", "renewable_share", "emissions", "emissions_intensity", "net_import", "reporting",
 )  # fmt: skip
 # What a spreadsheet would take for a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+# Where a spreadsheet may part a line that is no row, before what it would take for a formula.
+_PART = re.compile(r"([,;]\s*)(?=[=+\-@])")
 
 
 class Sheet(msgspec.Struct, frozen=True):
@@ -96,10 +99,11 @@ def _sheet(
     at = moment.astimezone(nem.NEM_ZONE).isoformat() if moment else "none"
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    out.write(
-        f"# energydash {name}; source: {grid}; interval: {at}; times: with their offset; rows: {len(lines)};"
-        f" filter: {to_query(look) or 'none'}\n"
+    about = (
+        f"energydash {name}; source: {grid}; interval: {at}; times: with their offset; rows: {len(lines)};"
+        f" filter: {to_query(look) or 'none'}"
     )
+    out.write(f"{remark(about)}\n")
     writer.writerow(header)
     writer.writerows([_cell(value) for value in line] for line in lines)
     label = f"-{moment.astimezone(nem.NEM_ZONE):%Y%m%dT%H%M}" if moment else ""
@@ -107,9 +111,15 @@ def _sheet(
     return Sheet(f"energydash-{safe}{label}.csv", out.getvalue())
 
 
+def remark(text: str) -> str:
+    """Give the line above a table: one line whatever is in it, in which no part is a formula to a spreadsheet that parts it."""
+    return f"# {_PART.sub(r"\1'", ' '.join(text.split()))}"
+
+
 def _cell(value: object) -> object:
     if isinstance(value, float):
-        return round(value, 4)
+        # Adding zero leaves no negative one.
+        return round(value, 4) + 0.0
     if isinstance(value, str) and value.startswith(_FORMULA):
         return f"'{value}"
     return value

@@ -13,9 +13,22 @@ export function render({ model, el }) {
   const list = $("#list")
   const button = $(".open")
   const toggle = (on) => { list.hidden = !on; button.setAttribute("aria-expanded", String(on)) }
-  const jump = ({ region, code, moment }) => { toggle(false); model.send_msg({ do: "jump", region, code, moment }) }
+  const focused = (part) => part.contains(el.getRootNode().activeElement)
+  // Who is on what goes away is at the bell then, and not at the head of the page.
+  const leave = (part) => { if (focused(part)) button.focus() }
+  const jump = ({ region, code, moment }) => { leave(list); toggle(false); model.send_msg({ do: "jump", region, code, moment }) }
   const part = (tag, className, text) => Object.assign(document.createElement(tag), { className, textContent: text })
 
+  const made = (alert) => {
+    const line = document.createElement("li")
+    line.dataset.id = alert.id
+    line.dataset.kind = alert.kind
+    const go = part(alert.moment ? "button" : "div", "line", "")
+    go.append(...["time", "span", "b"].map((tag) => part(tag, "", "")))
+    if (alert.moment) { go.type = "button"; go.addEventListener("click", () => jump(line.alert)) }
+    line.append(go)
+    return line
+  }
   const paint = () => {
     const { alerts = [] } = model.now
     $(".bell").hidden = !alerts.length
@@ -25,20 +38,18 @@ export function render({ model, el }) {
     button.classList.toggle("stale", alerts.some((each) => each.kind === "stale"))
     const lines = new Map([...$("ul").children].map((line) => [line.dataset.id, line]))
     const wanted = alerts.map((alert) => {
-      const known = lines.get(alert.id)
-      if (known) return known
-      const line = document.createElement("li")
-      line.dataset.id = alert.id
-      line.dataset.kind = alert.kind
-      const go = part(alert.moment ? "button" : "div", "line", "")
-      go.append(part("time", "", alert.when), part("span", "", alert.text), part("b", "", alert.more))
-      if (alert.moment) { go.type = "button"; go.addEventListener("click", () => jump(alert)) }
-      line.append(go)
+      const line = lines.get(alert.id) ?? made(alert)
+      line.alert = alert
+      for (const [tag, text] of [["time", alert.when], ["span", alert.text], ["b", alert.more]]) {
+        const told = line.querySelector(tag)
+        if (told.textContent !== text) told.textContent = text
+      }
       return line
     })
-    for (const line of lines.values()) if (!wanted.includes(line)) line.remove()
+    for (const line of lines.values()) if (!wanted.includes(line)) { leave(line); line.remove() }
     wanted.forEach((line, n) => { if ($("ul").children[n] !== line) $("ul").insertBefore(line, $("ul").children[n] ?? null) })
   }
+  const away = (card) => { leave(card); card.remove() }
   const toast = (alert) => {
     const card = part("div", "toast", "")
     card.dataset.kind = alert.kind
@@ -46,18 +57,18 @@ export function render({ model, el }) {
     text.append(part("span", "whole", alert.more))
     card.append(text)
     let timer = null
-    const wait = () => { clearTimeout(timer); timer = setTimeout(() => card.remove(), TOAST_MS) }
+    const wait = () => { clearTimeout(timer); timer = setTimeout(() => away(card), TOAST_MS) }
     // Nobody is hurried who reads it or is about to press a button of it.
     for (const name of ["pointerenter", "focusin"]) card.addEventListener(name, () => clearTimeout(timer))
     for (const name of ["pointerleave", "focusout"]) card.addEventListener(name, wait)
     if (alert.moment) {
       const show = Object.assign(part("button", "show", "Show"), { type: "button" })
-      show.addEventListener("click", () => { card.remove(); jump(alert) })
+      show.addEventListener("click", () => { away(card); jump(alert) })
       card.append(show)
     }
     const close = Object.assign(part("button", "close", "✕"), { type: "button" })
     close.setAttribute("aria-label", "Close this alert")
-    close.addEventListener("click", () => card.remove())
+    close.addEventListener("click", () => away(card))
     card.append(close)
     $(".toasts").append(card)
     // The list has all of them: many at once must not cover the page.
@@ -66,12 +77,12 @@ export function render({ model, el }) {
     wait()
   }
   button.addEventListener("click", () => toggle(list.hidden))
-  const away = (event) => { if (!event.composedPath().includes($(".bell"))) toggle(false) }
-  document.addEventListener("pointerdown", away)
+  const outside = (event) => { if (!event.composedPath().includes($(".bell"))) toggle(false) }
+  document.addEventListener("pointerdown", outside)
   $(".bell").addEventListener("keydown", (event) => {
     if (event.key === "Escape" && !list.hidden) { event.stopPropagation(); toggle(false); button.focus() }
   })
   model.on("now", () => { paint(); for (const alert of model.now.news ?? []) toast(alert) })
-  model.on("remove", () => document.removeEventListener("pointerdown", away))
+  model.on("remove", () => document.removeEventListener("pointerdown", outside))
   paint()
 }

@@ -13,7 +13,7 @@ export function render({ model, el }) {
       <select class="speed" data-testid="speed" aria-label="Speed of playing" title="Seconds of the grid for each second that passes">${
         SPEEDS.map((s) => `<option value="${s}">${s}×</option>`).join("")}</select>
       <input type="range" step="${STEP_S}" data-testid="slider" aria-label="Time shown">
-      <output data-testid="moment"></output>
+      <output data-testid="moment" aria-live="off"></output>
       <button type="button" class="live" data-testid="live"><i aria-hidden="true"></i>Live</button>
     </div>`
   const $ = (name) => el.querySelector(name)

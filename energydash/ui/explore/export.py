@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from energydash import nem
 from energydash.ui.explore.shapes import Lines
+from energydash.ui.sheets import remark
 
 # A cell that begins so is a formula to a spreadsheet; an apostrophe before it makes it text (OWASP, CSV injection).
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -22,7 +23,7 @@ def harmless(text: str) -> str:
 def lines_csv(lines: Lines, labels: Sequence[str], unit: str, about: Sequence[str]) -> str:
     """Give a row for each time, ISO 8601 with its offset, and a column with its unit for each line; `about` goes first."""
     text = io.StringIO()
-    text.write("# " + "; ".join(" ".join(part.split()) for part in about) + "\r\n")
+    text.write(remark("; ".join(about)) + "\r\n")
     writer = csv.writer(text)
     writer.writerow(["time", *(harmless(f"{label} ({unit})") for label in labels)])
     for i, wall_ms in enumerate(lines.times.tolist()):

@@ -1,0 +1,97 @@
+"""The page's own parts by themselves, in a real browser and without a server: what they are told is what a test says."""
+
+import pytest
+from browsing import LIMIT_S, needs_chromium
+
+from energydash.ui import bundled
+
+pytestmark = needs_chromium
+
+# A part in a shadow tree, as the page has it, with a model that a test sets.
+STAGE = """
+async ([source, css, now]) => {
+  const part = await import("data:text/javascript;charset=utf-8," + encodeURIComponent(source))
+  const host = document.body.appendChild(document.createElement("div"))
+  const heard = {}
+  window.sent = []
+  window.model = { now, on: (name, act) => (heard[name] = act), send_msg: (message) => sent.push(message) }
+  window.tell = (next) => { model.now = next; heard.now() }
+  window.part = host.attachShadow({ mode: "open" })
+  const style = document.createElement("style")
+  style.textContent = css
+  const el = document.createElement("div")
+  window.part.append(style, el)
+  part.render({ model, el })
+}
+"""
+
+
+@pytest.fixture
+def stage(browser):
+    context = browser.new_context()
+    page = context.new_page()
+    page.set_default_timeout(LIMIT_S * 1000)
+
+    def put(name, now):
+        page.evaluate(STAGE, [bundled.text(f"{name}.js"), bundled.text(f"{name}.css"), now])
+        return page
+
+    yield put
+    context.close()
+
+
+def alert(id_, when, **more):
+    return {
+        "id": id_, "kind": "price_above", "text": "SA: price above $300", "more": "$400.00", "when": when, "region": "SA1",
+        "code": "", "moment": 1_772_323_200, **more,
+    }  # fmt: skip
+
+
+def focused(page):
+    return page.evaluate("part.activeElement?.className")
+
+
+def test_a_line_of_the_alerts_says_what_is_known_now(stage):
+    page = stage("alerts", {"alerts": [alert("a", "14:00")], "news": []})
+    page.get_by_test_id("alerts").click()
+
+    corrected = alert("a", "Sun 14:00", more="$412.00", moment=1_772_323_500)
+    page.evaluate(
+        "(now) => tell(now)", {"alerts": [alert("b", "00:05"), corrected], "news": []}
+    )
+
+    lines = page.get_by_test_id("alert-list").locator("li")
+    assert lines.all_inner_texts()[1].split("\n") == [
+        "Sun 14:00",
+        "SA: price above $300",
+        "$412.00",
+    ]
+    lines.nth(1).click()
+    assert page.evaluate("sent.at(-1).moment") == corrected["moment"]
+
+
+def test_whose_alert_goes_away_is_at_the_bell(stage):
+    first, second = alert("a", "14:00"), alert("b", "14:05")
+    page = stage("alerts", {"alerts": [second, first], "news": []})
+    page.get_by_test_id("alerts").click()
+    page.get_by_test_id("alert-list").get_by_role("button").last.focus()
+    assert focused(page) == "line"
+    page.evaluate("(now) => tell(now)", {"alerts": [second], "news": []})
+    assert focused(page) == "open"
+
+    page.get_by_test_id("alert-list").get_by_role("button").press("Enter")
+    assert focused(page) == "open"
+
+    for name in ("Close this alert", "Show"):
+        page.evaluate("(now) => tell(now)", {"alerts": [second], "news": [second]})
+        page.get_by_test_id("toasts").get_by_role("button", name=name).press("Enter")
+        assert page.evaluate("part.querySelectorAll('.toast').length") == 0
+        assert focused(page) == "open"
+
+
+def test_the_time_shown_is_no_live_region_that_talks_with_every_interval(stage):
+    now = {"start": 0, "end": 86_400, "moment": 0, "text": "Sun 01 Mar 00:05 NEM time"}
+    page = stage("timebar", now)
+
+    assert page.get_by_test_id("moment").get_attribute("aria-live") == "off"
+    assert page.get_by_test_id("slider").get_attribute("aria-valuetext") == now["text"]
