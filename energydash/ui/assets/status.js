@@ -29,6 +29,22 @@ function age(seconds) {
   return `${Math.round(seconds / 3600)}\u202fh`
 }
 
+const RETRY_MS = 3000
+
+// Bokeh tells the document when its connection goes and comes back. The document outlives each of its parts and takes no listener
+// off: it has one, which tells whoever is there.
+function hear(doc) {
+  if (doc.is_heard) return
+  doc.is_heard = true
+  const tell = (lost) => window.dispatchEvent(new CustomEvent("energydash-line", { detail: { lost } }))
+  doc.on_event("connection_lost", (_, event) => {
+    tell(true)
+    // Bokeh itself has given up after half a minute; each of these tries that fails ends here again.
+    if (event.timeout == null) setTimeout(() => event.reconnect(), RETRY_MS)
+  })
+  doc.on_event("client_reconnected", () => tell(false))
+}
+
 function remember(what, choice) {
   document.documentElement.dataset[what] = choice
   document.cookie = `energydash_${what}=${choice};path=/;max-age=31536000;samesite=lax`
@@ -144,16 +160,16 @@ export function render({ model, el }) {
   model.on("theme", showTheme)
   model.on("colours", showColours)
 
-  // Bokeh tells the document when its own connection goes and comes back.
+  const line = ({ detail }) => { lost = detail.lost; paint() }
+  window.addEventListener("energydash-line", line)
   const watch = setInterval(() => {
     const doc = model.document ?? window.Bokeh?.documents?.[0]
     if (!doc) return
     clearInterval(watch)
-    doc.on_event("connection_lost", () => { lost = true; paint() })
-    doc.on_event("client_reconnected", () => { lost = false; paint() })
+    hear(doc)
   }, 100)
   const clock = setInterval(tick, 1000)
-  model.on("remove", () => { clearInterval(clock); clearInterval(watch); document.removeEventListener("keydown", keys) })
+  model.on("remove", () => { clearInterval(clock); clearInterval(watch); document.removeEventListener("keydown", keys); window.removeEventListener("energydash-line", line) })
 
   // A finger on a small screen scrolls the page, not the charts.
   if (matchMedia("(max-width: 620px)").matches) model.narrow = true
