@@ -187,6 +187,23 @@ def test_a_server_that_came_back_empty_does_not_take_the_past_away():
     assert len(store.times) == 20
 
 
+def test_a_server_that_knows_no_catalogue_yet_takes_nothing_away():
+    store = Store()
+    begin(store, "A")
+    store.apply(charts([at(i) for i in range(20)]))
+    seen = store.catalogue_version
+    store.apply(
+        schema.InitialData(seq=0, source="", simulated=False, facilities=(), values=values())
+    )
+    assert len(store.times) == 20
+    assert (store.source, store.simulated, len(store.facilities)) == ("demo", True, 1)
+
+    # Once it has heard of it, that is the same one still.
+    begin(store, "A")
+    assert len(store.times) == 20
+    assert store.catalogue_version == seen
+
+
 def test_another_grid_starts_anew():
     store = Store()
     begin(store, "A")
