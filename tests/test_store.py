@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -266,6 +267,20 @@ def test_the_age_is_that_of_the_real_interval_and_absent_on_a_simulated_grid():
         assert facts.age_s == 12
         assert facts.interval_age_min == age_min
         assert (facts.time, facts.reporting, facts.stage) == ("00:00", 3, "live")
+
+
+def test_the_stations_that_report_are_counted_among_those_of_their_own_network():
+    store = Store()
+    western = msgspec.structs.replace(facility("W"), network="WEM", region="WEM")
+    store.apply(
+        schema.InitialData(
+            seq=0, source="x", simulated=True, facilities=(facility("A"), facility("B"), western), values=values()
+        )
+    )  # fmt: skip
+    store.apply(charts([START], demand=5.0, reporting=2))
+
+    facts = freshness.facts(store, START)
+    assert (facts.reporting, facts.facilities) == (2, 2)
 
 
 def day_of(code, start, n):
