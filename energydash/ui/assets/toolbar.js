@@ -43,7 +43,7 @@ export function render({ model, el }) {
     tab.addEventListener("click", () => say({ do: "tab", tab: id }))
     tab.addEventListener("keydown", (event) => {
       const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key]
-      if (!step) return
+      if (!step || event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return
       event.preventDefault()
       const next = el.querySelectorAll("[role=tab]")[(TABS.findIndex(([t]) => t === id) + step + TABS.length) % TABS.length]
       next.focus()
