@@ -118,6 +118,14 @@ export function render({ model, el }) {
     $(".theme").setAttribute("aria-label", dark ? "Switch to the light theme" : "Switch to the dark theme")
   }
 
+  // Where the reader has chosen none, it is the system's.
+  const page = document.documentElement.dataset
+  const system = matchMedia("(prefers-color-scheme: dark)")
+  const follow = () => {
+    const theme = page.theme || (system.matches ? "dark" : "light")
+    if (model.theme !== theme) model.theme = theme
+  }
+  system.addEventListener("change", follow)
   $(".theme").addEventListener("click", () => {
     const next = model.theme === "dark" ? "light" : "dark"
     remember("theme", next)
@@ -157,7 +165,11 @@ export function render({ model, el }) {
   model.on("notice", () => say(model.notice))
   model.on("facts", () => { got = performance.now(); paint(); tick() })
   model.on("shown", paint)
-  model.on("theme", showTheme)
+  model.on("theme", () => {
+    // Back may lead to an address that names one.
+    if (page.theme || new URLSearchParams(location.search).get("theme") === model.theme) page.theme = model.theme
+    showTheme()
+  })
   model.on("colours", showColours)
 
   const line = ({ detail }) => { lost = detail.lost; paint() }
@@ -169,12 +181,10 @@ export function render({ model, el }) {
     hear(doc)
   }, 100)
   const clock = setInterval(tick, 1000)
-  model.on("remove", () => { clearInterval(clock); clearInterval(watch); document.removeEventListener("keydown", keys); window.removeEventListener("energydash-line", line) })
+  model.on("remove", () => { clearInterval(clock); clearInterval(watch); document.removeEventListener("keydown", keys); window.removeEventListener("energydash-line", line); system.removeEventListener("change", follow) })
 
   // A finger on a small screen scrolls the page, not the charts.
   if (matchMedia("(max-width: 620px)").matches) model.narrow = true
-  const system = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light"
-  const chosen = document.documentElement.dataset.theme || system
-  if (model.theme !== chosen) model.theme = chosen
+  follow()
   paint(); tick(); showTheme(); showColours(); say(model.notice)
 }
