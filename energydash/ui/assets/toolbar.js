@@ -108,7 +108,7 @@ export function render({ model, el }) {
     if (event.key === "ArrowDown" || event.key === "ArrowUp") {
       event.preventDefault()
       if (!list.hidden) mark(current + (event.key === "ArrowDown" ? 1 : current < 0 ? 0 : -1))
-    } else if (event.key === "Enter" && model.hits.length && input.value.trim() && !waiting) {
+    } else if (event.key === "Enter" && model.hits.length && input.value.trim() && input.value.trim() === model.filters.text) {
       open(model.hits[Math.max(current, 0)][0])
     } else if (event.key === "Escape" && (input.value || !list.hidden)) {
       event.stopPropagation()
@@ -148,6 +148,7 @@ export function render({ model, el }) {
       line.querySelector("input").checked = chosen.includes(id)
       line.classList.toggle("nothing", !count)
     }
+    for (const line of [...place.children]) if (!given.some(([id]) => id === line.dataset.id)) line.remove()
   }
   const bound = (name) => {
     const field = $(`.${name}`)
