@@ -185,6 +185,23 @@ def test_all_of_the_page_turns_with_the_system_and_with_the_address(visit):
     assert other.text("theme") == "Light"
 
 
+def test_what_a_screen_reader_calls_out_rests_while_the_time_moves_on(visit):
+    one = visit()
+    strip = one.page.get_by_test_id("freshness")
+    assert strip.get_attribute("role") == "status"
+    was = strip.inner_text()
+    assert re.fullmatch(r"Live\s+\d\d:\d\d NEM time \(UTC\+10\)", was)
+    assert strip.locator("[aria-live=polite]").inner_text().strip() == "Live"
+    one.read(
+        "window.called = 0; new MutationObserver((all) => { called += all.length })"
+        ".observe(grid.deep('freshness').querySelector('[aria-live=polite]'),"
+        " { childList: true, subtree: true, characterData: true })"
+    )
+    one.wait("(was) => grid.text('freshness') !== was", LIMIT_S, was)
+    one.moves(intervals=1)
+    assert one.read("called") == 0
+
+
 def test_a_name_is_text_and_never_markup(browser, tmp_path):
     tables = tmp_path / "data/csv_output"
     tables.mkdir(parents=True)

@@ -1,5 +1,5 @@
-// The strip that says how fresh the page is. The text changes only when its meaning does, so that a screen
-// reader is not told every second; the seconds stand in a part that is hidden from it.
+// The strip that says how fresh the page is. A screen reader is told what is lost and when it is back; time and age, which move
+// all the while, stand beside what it calls out.
 const WORDS = {
   live: "Live",
   connecting: "Connecting to the stream server",
@@ -73,7 +73,7 @@ export function render({ model, el }) {
       <h1 class="brand"><svg viewBox="0 0 16 16" aria-hidden="true"><path d="M9 0 2 9h5l-1 7 8-10H9z"/></svg>energydash</h1>
       <span class="badge" data-testid="simulated" hidden>Simulated grid</span>
       <span class="source" data-testid="source" hidden></span>
-      <span class="road" role="status" data-testid="freshness"><i aria-hidden="true"></i><b></b> <span class="what"></span></span>
+      <span class="road" role="status" aria-live="off" data-testid="freshness"><i aria-hidden="true"></i><span class="said" aria-live="polite" aria-atomic="true"><b></b> <span class="what"></span></span><span class="clock"></span></span>
       <span class="shown" data-testid="shown" hidden></span>
       <span class="age" aria-hidden="true" data-testid="age"></span>
       <span class="count" data-testid="reporting"></span>
@@ -88,20 +88,22 @@ export function render({ model, el }) {
   let lost = false
   let got = performance.now()
 
+  const put = (name, text) => { const part = $(name); if (part.textContent !== text) part.textContent = text }
   const paint = () => {
     const facts = model.facts
     const stage = lost ? "page" : facts.stage || "connecting"
     const road = $(".road")
     road.dataset.stage = stage
-    $(".road b").textContent = WORDS[stage]
-    const time = facts.time ? `${facts.time} NEM time (UTC+10)` : ""
-    $(".what").textContent = stage === "live" ? time : facts.time ? `\u2013 stale, as of ${facts.time} NEM time; ${HINTS[stage]}` : `\u2013 ${HINTS[stage]}`
+    put(".road b", WORDS[stage])
+    const live = stage === "live"
+    put(".clock", live && facts.time ? `${facts.time} NEM time (UTC+10)` : "")
+    put(".what", live ? "" : facts.time ? `\u2013 stale, as of ${facts.time} NEM time; ${HINTS[stage]}` : `\u2013 ${HINTS[stage]}`)
     $(".badge").hidden = !facts.simulated
     $(".source").hidden = facts.simulated || !facts.source
-    $(".source").textContent = facts.source ? `Data: ${SOURCES[facts.source] || facts.source}` : ""
-    $(".count").textContent = facts.facilities ? `${facts.reporting} of ${facts.facilities} stations reporting` : ""
+    put(".source", facts.source ? `Data: ${SOURCES[facts.source] || facts.source}` : "")
+    put(".count", facts.facilities ? `${facts.reporting} of ${facts.facilities} stations reporting` : "")
     $(".shown").hidden = !model.shown
-    $(".shown").textContent = model.shown ? `Looking at ${model.shown}` : ""
+    put(".shown", model.shown ? `Looking at ${model.shown}` : "")
     document.documentElement.dataset.stage = stage
   }
   const tick = () => {

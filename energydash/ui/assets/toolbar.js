@@ -164,7 +164,9 @@ export function render({ model, el }) {
     fill($(".least"), f.least); fill($(".most"), f.most)
     fill(input, f.text)
     input.placeholder = `Search ${f.counts.of} stations  ( / )`
-    $(".count").textContent = `${f.counts.shown} of ${f.counts.of} stations`
+    const count = `${f.counts.shown} of ${f.counts.of} stations`
+    // It is called out whenever it is written.
+    if ($(".count").textContent !== count) $(".count").textContent = count
     button.textContent = f.active.length ? `Filters · ${f.active.length}` : "Filters"
     $(".clear").hidden = !f.active.length
     $(".chips").replaceChildren(...f.active.map(([name, text]) => {
