@@ -1,16 +1,21 @@
 """Who may see the page: a password file, a log-in, a prefix, and what needs neither."""
 
 import re
+import time
 from datetime import datetime
+from unittest.mock import Mock
 
 import bcrypt
 import httpx
 import pytest
 import websockets
+from bokeh.util.token import get_token_payload
 from hypothesis import example, given
 from hypothesis import strategies as st
 from processes import energydash, free_port, running, wait_until
 from proxying import proxying
+from tornado.httputil import HTTPHeaders, HTTPServerRequest, RequestStartLine
+from tornado.web import Application, RequestHandler, create_signed_value
 from websockets.sync.client import connect
 
 from energydash import config, nem, schema
@@ -220,3 +225,27 @@ def test_what_is_no_path_is_no_prefix(text):
 def test_what_is_no_origin_is_refused(text):
     with pytest.raises(ConfigError, match="--allow-origin"):
         config.origin_host(text)
+
+
+def test_a_page_that_stays_open_keeps_its_token_but_no_right_without_its_cookie(guarded):
+    with httpx.Client() as client:
+        log_in(client, guarded)
+        token = re.search(r'"token":"([^"]+)"', client.get(f"{guarded}/").text).group(1)
+    assert get_token_payload(token)["session_expiry"] > time.time() + 365 * 24 * 3600
+
+    with pytest.raises(websockets.InvalidStatus) as refused:
+        connect(f"{guarded.replace('http', 'ws')}/ws", subprotocols=["bokeh", token])
+    assert refused.value.response.status_code == 403
+
+
+@pytest.mark.parametrize(("days", "reader"), [(6, NAME), (8, None)])
+def test_a_log_in_ends_after_a_week(tmp_path, days, reader):
+    secret = "a secret of this test alone"
+    then = time.time() - days * 24 * 3600
+    cookie = create_signed_value(secret, access.COOKIE, NAME, clock=lambda: then).decode()
+    headers = HTTPHeaders({"Cookie": f"{access.COOKIE}={cookie}", "Host": "here"})
+    request = HTTPServerRequest(start_line=RequestStartLine("GET", "/", "HTTP/1.1"), headers=headers, connection=Mock())  # fmt: skip
+    handler = RequestHandler(Application(cookie_secret=secret), request)
+
+    asked = access.Access(access.read_passwords(password_file(tmp_path)), "").get_user
+    assert asked(handler) == reader

@@ -19,6 +19,7 @@ from stream_tables import write_all
 from energydash import nem
 from energydash.ui import numbers
 from energydash.ui.store import Row
+from energydash.ui.theme import PALETTES
 
 pytestmark = needs_chromium
 
@@ -159,6 +160,46 @@ def test_the_theme_follows_the_system_and_then_the_reader(visit):
     one.wait("document.documentElement.dataset.stage === 'live'", LIMIT_S)
 
     assert one.read(ground) == light
+
+
+def test_all_of_the_page_turns_with_the_system_and_with_the_address(visit):
+    one = visit()
+    body = "getComputedStyle(document.body).backgroundColor"
+    drawn = "grid.ground('stack') === '{}'"
+    light = one.read(body)
+    one.page.emulate_media(color_scheme="dark")
+    one.wait(drawn.format(PALETTES["dark"].panel), LIMIT_S)
+    assert one.read(body) != light
+
+    other = visit("?theme=dark")
+    dark = other.read(body)
+    assert dark != light
+    other.page.get_by_test_id("card-SA1").click()
+    other.wait("location.search.includes('SA1')", LIMIT_S)
+    other.page.get_by_test_id("theme").click()
+    other.wait("location.search.includes('theme=light')", LIMIT_S)
+    assert other.read(body) == light
+    other.page.go_back()
+    other.wait(drawn.format(PALETTES["dark"].panel), LIMIT_S)
+    assert other.read(body) == dark
+    assert other.text("theme") == "Light"
+
+
+def test_what_a_screen_reader_calls_out_rests_while_the_time_moves_on(visit):
+    one = visit()
+    strip = one.page.get_by_test_id("freshness")
+    assert strip.get_attribute("role") == "status"
+    was = strip.inner_text()
+    assert re.fullmatch(r"Live\s+\d\d:\d\d NEM time \(UTC\+10\)", was)
+    assert strip.locator("[aria-live=polite]").inner_text().strip() == "Live"
+    one.read(
+        "window.called = 0; new MutationObserver((all) => { called += all.length })"
+        ".observe(grid.deep('freshness').querySelector('[aria-live=polite]'),"
+        " { childList: true, subtree: true, characterData: true })"
+    )
+    one.wait("(was) => grid.text('freshness') !== was", LIMIT_S, was)
+    one.moves(intervals=1)
+    assert one.read("called") == 0
 
 
 def test_a_name_is_text_and_never_markup(browser, tmp_path):

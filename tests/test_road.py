@@ -1,12 +1,14 @@
 """What the page says when a part of the road behind it dies, and how it comes back by itself."""
 
+import re
 import signal
+import urllib.request
 from contextlib import suppress
 
 import psutil
 import pytest
 from browsing import LIMIT_S, Visit, needs_chromium
-from processes import wait_until
+from processes import free_port, running, wait_until
 
 pytestmark = needs_chromium
 
@@ -21,6 +23,17 @@ WATCH = """
   window.said = {}
   const note = () => { said[document.documentElement.dataset.stage] = grid.text("freshness") }
   new MutationObserver(note).observe(document.documentElement, { attributeFilter: ["data-stage"] })
+})()
+"""
+
+# As after half a minute, but at once: Bokeh tries by itself one time.
+GIVES_UP_EARLY = """
+(() => {
+  window.given_up = 0
+  Bokeh.documents[0].on_event("connection_lost", (_, event) => {
+    if (event.timeout === null) given_up += 1
+    else event.connection.deref()._reconnection_attempts_left = 1
+  })
 })()
 """
 
@@ -54,6 +67,39 @@ def test_a_killed_dashboard_is_named_and_comes_back_without_a_reload_and_without
     assert one.text("price").startswith(("$", "\u2212"))
     lives_again(one)
     assert one.foreign == []
+
+
+def test_a_page_finds_its_dashboard_again_however_long_that_was_away(browser, grid, tmp_path):
+    backend = re.search(r"ws://\S+/ws/realtime", grid.said()).group()
+    url = f"http://127.0.0.1:{free_port()}"
+    arguments = ("ui", "--backend", backend, "--port", url.rpartition(":")[2], "--no-open")
+
+    def serving():
+        return running(*arguments, cwd=tmp_path)
+
+    def is_ready():
+        with suppress(OSError), urllib.request.urlopen(f"{url}/readiness", timeout=5):
+            return True
+        return False
+
+    with serving():
+        wait_until(is_ready, 90, "the page has a grid")
+        one = Visit(browser, f"{url}/?region=VIC1")
+        one.read(WATCH)
+        one.read(GIVES_UP_EARLY)
+        one.page.get_by_test_id("card-SA1").click()
+        one.page.get_by_test_id("colours").click()
+        one.wait("location.search === '?region=SA1&colours=distinct'", LIMIT_S)
+    assert "Dashboard server lost" in words_at(one, "page")
+    one.wait("given_up > 1", LIMIT_S)
+    with serving():
+        lives_again(one)
+        one.wait(
+            "grid.pressed('card-SA1') === 'true' && grid.pressed('colours') === 'true'", LIMIT_S
+        )
+        assert one.read("location.search") == "?region=SA1&colours=distinct"
+        assert one.read("document.documentElement.dataset.colours") == "distinct"
+        one.close()
 
 
 def test_a_killed_server_is_named_and_the_values_stay(one, grid):

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -187,6 +188,23 @@ def test_a_server_that_came_back_empty_does_not_take_the_past_away():
     assert len(store.times) == 20
 
 
+def test_a_server_that_knows_no_catalogue_yet_takes_nothing_away():
+    store = Store()
+    begin(store, "A")
+    store.apply(charts([at(i) for i in range(20)]))
+    seen = store.catalogue_version
+    store.apply(
+        schema.InitialData(seq=0, source="", simulated=False, facilities=(), values=values())
+    )
+    assert len(store.times) == 20
+    assert (store.source, store.simulated, len(store.facilities)) == ("demo", True, 1)
+
+    # Once it has heard of it, that is the same one still.
+    begin(store, "A")
+    assert len(store.times) == 20
+    assert store.catalogue_version == seen
+
+
 def test_another_grid_starts_anew():
     store = Store()
     begin(store, "A")
@@ -249,6 +267,20 @@ def test_the_age_is_that_of_the_real_interval_and_absent_on_a_simulated_grid():
         assert facts.age_s == 12
         assert facts.interval_age_min == age_min
         assert (facts.time, facts.reporting, facts.stage) == ("00:00", 3, "live")
+
+
+def test_the_stations_that_report_are_counted_among_those_of_their_own_network():
+    store = Store()
+    western = msgspec.structs.replace(facility("W"), network="WEM", region="WEM")
+    store.apply(
+        schema.InitialData(
+            seq=0, source="x", simulated=True, facilities=(facility("A"), facility("B"), western), values=values()
+        )
+    )  # fmt: skip
+    store.apply(charts([START], demand=5.0, reporting=2))
+
+    facts = freshness.facts(store, START)
+    assert (facts.reporting, facts.facilities) == (2, 2)
 
 
 def day_of(code, start, n):

@@ -14,6 +14,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 
     `age_s` is the seconds since the stream's last record; `interval_age_min` the minutes since the shown interval
     began (0 for one that its source labels with its end), None on a simulated grid, whose clock is its own.
+    `reporting` of `facilities` are the NEM's stations.
     """
 
     stage: str
@@ -42,5 +43,5 @@ def facts(store: Store, now: datetime) -> Facts:
         age_s=None if last is None else max(0.0, (now - last).total_seconds()),
         interval_age_min=age,
         reporting=store.row(shown, nem.NETWORK).reporting if shown else 0,
-        facilities=len(store.facilities),
+        facilities=sum(each.network == nem.NETWORK for each in store.facilities),
     )

@@ -36,6 +36,9 @@ _FLUSH_EVERY_S = 0.5
 # Lost wakes are repaired, and the age of the data is told anew, this often.
 _HOUSEKEEPING_EVERY_S = 3.0
 _KEEP_UNUSED_MS = 30_000
+# For how long a page that is open finds its way back. Its token gives no right to anything: where there is a log-in, its cookie does,
+# and ends by itself.
+_TOKEN_LASTS_S = 400 * 24 * 3600
 # Pages that wait to be built each hold a thread, and the live ones need some too.
 _THREADS = 64
 
@@ -171,6 +174,7 @@ def _server(settings: UiSettings, store: Store, audience: Audience) -> Server:
             use_xheaders=bool(settings.prefix or settings.allow_origin),
             extra_patterns=health.routes(store),
             **_guard(settings),
+            session_token_expiration=_TOKEN_LASTS_S,
             unused_session_lifetime_milliseconds=_KEEP_UNUSED_MS,
         )
     except OSError as exc:

@@ -61,6 +61,7 @@ class Session:
         self._mode: Mode = mode or "light"
         self._colours: Colours = colours
         self._query = address.to_query(look)
+        self._entries = 0
         self._panes = Panes(store, self._query, mode or "", " ".join([*notices, *unfit]))
         self._map = Map(self._palette, tiles)
         self._charts = Charts()
@@ -130,8 +131,8 @@ class Session:
         self._beneath = [code, *beneath]
         self._turn(msgspec.structs.replace(self._look, facility=code))
 
-    def _turn(self, look: Look) -> None:
-        """Look at something else."""
+    def _turn(self, look: Look, *, chosen: bool = True) -> None:
+        """Look at something else; what the reader has not `chosen` is no step that Back should undo."""
         old, self._look = self._look, look
         if look.selection != old.selection:
             self._choice = Choice(self._store, look.selection)
@@ -139,7 +140,10 @@ class Session:
         query = address.to_query(look)
         if query != self._query:
             self._query = query
-            self._panes.address.entry = {"query": query, "step": address.is_step(old, look)}
+            # The number, because after Back the same step would be the same value, which is not sent.
+            self._entries += 1
+            step = chosen and address.is_step(old, look)
+            self._panes.address.entry = {"query": query, "step": step, "number": self._entries}
 
     def _hand_out(self, what: str) -> None:
         sheet = self._explore.sheet() if self._look.tab == "explore" else self._sheet(what)
@@ -188,8 +192,16 @@ class Session:
             self._charts.show(store, self._choice)
         else:
             self._charts.refresh(store, self._choice, times)
+        self._fit()
         self._show_moment()
         self._panes.tell()
+
+    def _fit(self) -> None:
+        """Leave what is not there any more."""
+        look, unfit = address.fit(self._look, self._store.by_code, self._store.times)
+        if unfit:
+            self._panes.status.notice = " ".join(unfit)
+            self._turn(look, chosen=False)
 
     # --- drawing -------------------------------------------------------------------------------------
 

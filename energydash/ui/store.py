@@ -131,9 +131,13 @@ class Store:
     def _begin(self, frame: schema.InitialData, version: int) -> None:
         """Start from a snapshot; a server that came back lost its past, but this store need not."""
         turned = self._is_another_round(frame.round_id)
-        if turned or (frame.source, frame.simulated) != (self.source, self.simulated):
+        # A server without a source has not heard of any catalogue yet.
+        told = (
+            (frame.source, frame.simulated) if frame.source else (self.source, self.simulated)
+        )
+        if turned or told != (self.source, self.simulated):
             self.past, self._day, self.revised = Past(), _Day(), set()
-            self.source, self.simulated = frame.source, frame.simulated
+            self.source, self.simulated = told
             self.catalogue_version = version
         if frame.facilities and frame.facilities != self.facilities:
             self.facilities = frame.facilities

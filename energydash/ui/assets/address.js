@@ -10,5 +10,8 @@ export function render({ model }) {
   window.addEventListener("popstate", back)
   model.on("remove", () => window.removeEventListener("popstate", back))
   model.on("entry", write)
-  write()
+  // A page that was there before has another session now, which knows only the address that it was opened with.
+  const page = document.documentElement.dataset
+  if (page.address) back()
+  else { page.address = "told"; write() }
 }

@@ -62,6 +62,9 @@ export function render({ model, el }) {
       if (card.note) for (const part of [button, button.querySelector("[data-testid=flow]")]) part.title = `${card.name}. ${card.note}`
       button.querySelector("path").setAttribute("d", line(card.spark.split(",").map((v) => (v === "" ? null : Number(v)))))
     }
+    for (const [scope, button] of buttons) {
+      if (!model.cards.some((card) => card.scope === scope)) { button.remove(); buttons.delete(scope) }
+    }
     choose()
   }
   const choose = () => {

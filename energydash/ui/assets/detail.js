@@ -148,7 +148,10 @@ export function render({ model, el }) {
     }
   }
   const keys = (event) => {
-    if (!shown || event.defaultPrevented || document.documentElement.dataset.dialog) return
+    if (!shown || event.defaultPrevented || event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return
+    const { dialog, view } = document.documentElement.dataset
+    // The pane is not seen beside Explore.
+    if (dialog || view === "explore") return
     const at = event.composedPath()[0]
     if (event.key === "Escape") { say({ do: "close" }); return }
     if (at.matches?.("input, select, textarea, [role=tab], [role=row], [data-keys]")) return

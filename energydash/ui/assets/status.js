@@ -1,5 +1,5 @@
-// The strip that says how fresh the page is. The text changes only when its meaning does, so that a screen
-// reader is not told every second; the seconds stand in a part that is hidden from it.
+// The strip that says how fresh the page is. A screen reader is told what is lost and when it is back; time and age, which move
+// all the while, stand beside what it calls out.
 const WORDS = {
   live: "Live",
   connecting: "Connecting to the stream server",
@@ -27,6 +27,22 @@ function age(seconds) {
   if (seconds < 90) return `${Math.round(seconds)}\u202fs`
   if (seconds < 5400) return `${Math.round(seconds / 60)}\u202fmin`
   return `${Math.round(seconds / 3600)}\u202fh`
+}
+
+const RETRY_MS = 3000
+
+// Bokeh tells the document when its connection goes and comes back. The document outlives each of its parts and takes no listener
+// off: it has one, which tells whoever is there.
+function hear(doc) {
+  if (doc.is_heard) return
+  doc.is_heard = true
+  const tell = (lost) => window.dispatchEvent(new CustomEvent("energydash-line", { detail: { lost } }))
+  doc.on_event("connection_lost", (_, event) => {
+    tell(true)
+    // Bokeh itself has given up after half a minute; each of these tries that fails ends here again.
+    if (event.timeout == null) setTimeout(() => event.reconnect(), RETRY_MS)
+  })
+  doc.on_event("client_reconnected", () => tell(false))
 }
 
 function remember(what, choice) {
@@ -57,7 +73,7 @@ export function render({ model, el }) {
       <h1 class="brand"><svg viewBox="0 0 16 16" aria-hidden="true"><path d="M9 0 2 9h5l-1 7 8-10H9z"/></svg>energydash</h1>
       <span class="badge" data-testid="simulated" hidden>Simulated grid</span>
       <span class="source" data-testid="source" hidden></span>
-      <span class="road" role="status" data-testid="freshness"><i aria-hidden="true"></i><b></b> <span class="what"></span></span>
+      <span class="road" role="status" aria-live="off" data-testid="freshness"><i aria-hidden="true"></i><span class="said" aria-live="polite" aria-atomic="true"><b></b> <span class="what"></span></span><span class="clock"></span></span>
       <span class="shown" data-testid="shown" hidden></span>
       <span class="age" aria-hidden="true" data-testid="age"></span>
       <span class="count" data-testid="reporting"></span>
@@ -72,20 +88,22 @@ export function render({ model, el }) {
   let lost = false
   let got = performance.now()
 
+  const put = (name, text) => { const part = $(name); if (part.textContent !== text) part.textContent = text }
   const paint = () => {
     const facts = model.facts
     const stage = lost ? "page" : facts.stage || "connecting"
     const road = $(".road")
     road.dataset.stage = stage
-    $(".road b").textContent = WORDS[stage]
-    const time = facts.time ? `${facts.time} NEM time (UTC+10)` : ""
-    $(".what").textContent = stage === "live" ? time : facts.time ? `\u2013 stale, as of ${facts.time} NEM time; ${HINTS[stage]}` : `\u2013 ${HINTS[stage]}`
+    put(".road b", WORDS[stage])
+    const live = stage === "live"
+    put(".clock", live && facts.time ? `${facts.time} NEM time (UTC+10)` : "")
+    put(".what", live ? "" : facts.time ? `\u2013 stale, as of ${facts.time} NEM time; ${HINTS[stage]}` : `\u2013 ${HINTS[stage]}`)
     $(".badge").hidden = !facts.simulated
     $(".source").hidden = facts.simulated || !facts.source
-    $(".source").textContent = facts.source ? `Data: ${SOURCES[facts.source] || facts.source}` : ""
-    $(".count").textContent = facts.facilities ? `${facts.reporting} of ${facts.facilities} stations reporting` : ""
+    put(".source", facts.source ? `Data: ${SOURCES[facts.source] || facts.source}` : "")
+    put(".count", facts.facilities ? `${facts.reporting} of ${facts.facilities} stations reporting` : "")
     $(".shown").hidden = !model.shown
-    $(".shown").textContent = model.shown ? `Looking at ${model.shown}` : ""
+    put(".shown", model.shown ? `Looking at ${model.shown}` : "")
     document.documentElement.dataset.stage = stage
   }
   const tick = () => {
@@ -102,6 +120,14 @@ export function render({ model, el }) {
     $(".theme").setAttribute("aria-label", dark ? "Switch to the light theme" : "Switch to the dark theme")
   }
 
+  // Where the reader has chosen none, it is the system's.
+  const page = document.documentElement.dataset
+  const system = matchMedia("(prefers-color-scheme: dark)")
+  const follow = () => {
+    const theme = page.theme || (system.matches ? "dark" : "light")
+    if (model.theme !== theme) model.theme = theme
+  }
+  system.addEventListener("change", follow)
   $(".theme").addEventListener("click", () => {
     const next = model.theme === "dark" ? "light" : "dark"
     remember("theme", next)
@@ -141,24 +167,26 @@ export function render({ model, el }) {
   model.on("notice", () => say(model.notice))
   model.on("facts", () => { got = performance.now(); paint(); tick() })
   model.on("shown", paint)
-  model.on("theme", showTheme)
+  model.on("theme", () => {
+    // Back may lead to an address that names one.
+    if (page.theme || new URLSearchParams(location.search).get("theme") === model.theme) page.theme = model.theme
+    showTheme()
+  })
   model.on("colours", showColours)
 
-  // Bokeh tells the document when its own connection goes and comes back.
+  const line = ({ detail }) => { lost = detail.lost; paint() }
+  window.addEventListener("energydash-line", line)
   const watch = setInterval(() => {
     const doc = model.document ?? window.Bokeh?.documents?.[0]
     if (!doc) return
     clearInterval(watch)
-    doc.on_event("connection_lost", () => { lost = true; paint() })
-    doc.on_event("client_reconnected", () => { lost = false; paint() })
+    hear(doc)
   }, 100)
   const clock = setInterval(tick, 1000)
-  model.on("remove", () => { clearInterval(clock); clearInterval(watch); document.removeEventListener("keydown", keys) })
+  model.on("remove", () => { clearInterval(clock); clearInterval(watch); document.removeEventListener("keydown", keys); window.removeEventListener("energydash-line", line); system.removeEventListener("change", follow) })
 
   // A finger on a small screen scrolls the page, not the charts.
   if (matchMedia("(max-width: 620px)").matches) model.narrow = true
-  const system = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light"
-  const chosen = document.documentElement.dataset.theme || system
-  if (model.theme !== chosen) model.theme = chosen
+  follow()
   paint(); tick(); showTheme(); showColours(); say(model.notice)
 }

@@ -117,6 +117,7 @@ export function render({ model, el }) {
     drawn.get(order[at])?.focus({ preventScroll: true })
   }
   body.addEventListener("keydown", (event) => {
+    if (event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return
     const page = Math.max(1, Math.floor(scroll.clientHeight / ROW) - 2)
     const by = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -order.length, End: order.length }[event.key]
     if (by) { event.preventDefault(); step(at + by) }

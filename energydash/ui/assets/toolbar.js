@@ -43,7 +43,7 @@ export function render({ model, el }) {
     tab.addEventListener("click", () => say({ do: "tab", tab: id }))
     tab.addEventListener("keydown", (event) => {
       const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key]
-      if (!step) return
+      if (!step || event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return
       event.preventDefault()
       const next = el.querySelectorAll("[role=tab]")[(TABS.findIndex(([t]) => t === id) + step + TABS.length) % TABS.length]
       next.focus()
@@ -108,7 +108,7 @@ export function render({ model, el }) {
     if (event.key === "ArrowDown" || event.key === "ArrowUp") {
       event.preventDefault()
       if (!list.hidden) mark(current + (event.key === "ArrowDown" ? 1 : current < 0 ? 0 : -1))
-    } else if (event.key === "Enter" && model.hits.length && input.value.trim() && !waiting) {
+    } else if (event.key === "Enter" && model.hits.length && input.value.trim() && input.value.trim() === model.filters.text) {
       open(model.hits[Math.max(current, 0)][0])
     } else if (event.key === "Escape" && (input.value || !list.hidden)) {
       event.stopPropagation()
@@ -148,6 +148,7 @@ export function render({ model, el }) {
       line.querySelector("input").checked = chosen.includes(id)
       line.classList.toggle("nothing", !count)
     }
+    for (const line of [...place.children]) if (!given.some(([id]) => id === line.dataset.id)) line.remove()
   }
   const bound = (name) => {
     const field = $(`.${name}`)
@@ -163,7 +164,9 @@ export function render({ model, el }) {
     fill($(".least"), f.least); fill($(".most"), f.most)
     fill(input, f.text)
     input.placeholder = `Search ${f.counts.of} stations  ( / )`
-    $(".count").textContent = `${f.counts.shown} of ${f.counts.of} stations`
+    const count = `${f.counts.shown} of ${f.counts.of} stations`
+    // It is called out whenever it is written.
+    if ($(".count").textContent !== count) $(".count").textContent = count
     button.textContent = f.active.length ? `Filters · ${f.active.length}` : "Filters"
     $(".clear").hidden = !f.active.length
     $(".chips").replaceChildren(...f.active.map(([name, text]) => {
