@@ -1,3 +1,4 @@
+import os
 import signal
 import subprocess
 import sys
@@ -71,6 +72,25 @@ def test_a_write_that_breaks_off_leaves_the_old_file_alone(tmp_path, failure):
         write_with(path, half)
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_killed_writes_left_is_cleared_away_once_it_is_old(tmp_path):
+    folder = DataFolder(tmp_path)
+    keep(folder, answer("power"))
+    names = (".market_data.json.0123456789ab.tmp", "batch_data/.batch_002_metrics.json.0123456789ab.tmp")  # fmt: skip
+    old, young = (tmp_path / name for name in names), tmp_path / ".up.json.0123456789ab.tmp"
+    before = {path for path in tmp_path.rglob("*") if ".fetch" not in path.name}
+    for path in old:
+        path.write_bytes(b"half")
+        os.utime(path, (1, 1))
+    young.write_bytes(b"ha")
+
+    with claimed(folder):
+        pass
+
+    left = {path for path in tmp_path.rglob("*") if ".fetch" not in path.name}
+    assert left - before == {young, tmp_path / "version.json"}
+    assert before <= left
 
 
 def test_a_kill_in_the_middle_of_a_write_leaves_the_old_file(tmp_path):

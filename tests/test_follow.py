@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import json
 import math
+import threading
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
@@ -18,12 +19,13 @@ from standin_rules import error_body
 
 from energydash import schema
 from energydash.config import FetchSettings, Secret
-from energydash.errors import ConfigError
+from energydash.errors import ConfigError, FileError
 from energydash.fetch import cadence, job
 from energydash.fetch.follow import Follower, follow
 from energydash.files import manifest, raw
 from energydash.files.folder import DataFolder
 from energydash.files.known import Known
+from energydash.files.stage import claimed
 from energydash.nem import NEM_ZONE
 from energydash.progress import silent
 from energydash.sources.choose import make_source
@@ -307,6 +309,44 @@ async def test_a_folder_whose_catalogue_was_kept_empty_is_gone_on_with(api, tmp_
 
     assert raw.load_facilities(DataFolder(tmp_path)).data
     assert values_in(tmp_path).keys() > before.keys()
+
+
+@pytest.mark.parametrize("stops", [1, 2])
+async def test_a_follow_that_is_stopped_holds_its_folder_until_the_last_answer_is_written(
+    api, tmp_path, monkeypatch, stops
+):
+    writing, go_on, held = threading.Event(), threading.Event(), []
+    append = manifest.append
+
+    def slow(path, entry):
+        writing.set()
+        assert go_on.wait(30)
+        try:
+            with claimed(DataFolder(tmp_path)):
+                held.append(False)
+        except FileError:
+            held.append(True)
+        append(path, entry)
+
+    async def work():
+        async with following(api, tmp_path) as (follower, clockwork):
+            await follower.step()
+            await clockwork.sleep(600)
+            monkeypatch.setattr(manifest, "append", slow)
+            await follower.step()
+
+    working = asyncio.create_task(work())
+    assert await asyncio.to_thread(writing.wait, 60)
+    for _ in range(stops):
+        working.cancel()
+        await asyncio.wait({working}, timeout=0.2)
+    go_on.set()
+    await asyncio.wait({working}, timeout=60)
+
+    assert working.cancelled()
+    assert held == [True]
+    listed = manifest.load(DataFolder(tmp_path).manifest)
+    assert all(f"batch_data/{p.name}" in listed for p in raw.unit_files(DataFolder(tmp_path)))
 
 
 async def test_what_cannot_be_followed_is_refused(api, tmp_path):

@@ -22,7 +22,8 @@ from energydash.fetch.asking import (
     groups_of,
     manner_of,
     question,
-)
+    to_its_end,
+)  # fmt: skip
 from energydash.fetch.cadence import Cadence, Overlaps, Turns
 from energydash.fetch.job import Tell
 from energydash.fetch.plan import Planned, Request, duration, until_reset, wanted
@@ -159,10 +160,8 @@ class Follower:
         if settings.fixed and provenance is not None and provenance.start > settings.start:
             return False
         catalogue = raw.load_facilities(self._folder)
-        codes = (
-            {f.code for f in wanted(catalogue, settings.status)} if catalogue.data else set()
-        )
-        return codes <= growing.facilities()
+        stations = wanted(catalogue, settings.status) if catalogue.data else []
+        return {each.code for each in stations} <= growing.facilities()
 
     @contextmanager
     def working(self) -> Iterator[None]:
@@ -221,7 +220,7 @@ class Follower:
         keep = self._settings.keep_days
         now = self._clock().astimezone(nem.network_zone(self._settings.network))
         try:
-            done = await asyncio.to_thread(
+            done = await to_its_end(
                 self._growing.tidy, now, None if keep is None else timedelta(days=keep)
             )
         except FileError as exc:
@@ -268,7 +267,7 @@ class Follower:
         facilities = wanted(await self._catalogue(), self._settings.status)
         ranked = pace.ranked(facilities, self._known.movement())
         self._groups = groups_of(ranked, self._settings, self._source)
-        await asyncio.to_thread(self._growing.asking, ranked)
+        await to_its_end(self._growing.asking, ranked)
         self._turns = Turns(self._groups)
         budget = budget_of(account)
         every = timedelta(seconds=self._settings.every_s)
@@ -315,7 +314,7 @@ class Follower:
             done += await self._ask(None, now, by_region=by_region)
         for codes in self._turns.take(cadence.groups):
             done += await self._ask(codes, now, by_region=False)
-        await asyncio.to_thread(self._growing.reached, now, self._clock())
+        await to_its_end(self._growing.reached, now, self._clock())
         return done
 
     async def _ask(
@@ -331,7 +330,7 @@ class Follower:
             # Nothing there yet is the normal answer to who asks early.
             self._overlaps.read(what, now, None)
             return Round(requests=1)
-        new, revised, newest = await asyncio.to_thread(self._keep, request, answer.parsed)
+        new, revised, newest = await to_its_end(self._keep, request, answer.parsed)
         self._overlaps.read(what, now, newest)
         return Round(requests=1, new=new, revised=revised)
 

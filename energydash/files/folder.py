@@ -2,10 +2,15 @@
 
 import os
 import secrets
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from energydash.errors import FileError
+
+# Whoever still writes after that is dead; a conversion writes beside us.
+_ABANDONED_S = 3600.0
 
 
 class DataFolder:
@@ -88,6 +93,16 @@ def write_with(path: Path, writer: Callable[[Path], None]) -> None:
         raise FileError(
             f"{path} cannot be written: {exc.strerror or exc}: check the folder and the space left"
         ) from exc
+
+
+def clear_abandoned(folder: DataFolder) -> None:
+    """Remove what writes that were killed left over long ago."""
+    for place in (folder.root, folder.batches):
+        for left in place.glob(".*.tmp"):
+            # Its writer may be alive after all, and take it away while we look.
+            with suppress(OSError):
+                if left.is_file() and time.time() - left.stat().st_mtime >= _ABANDONED_S:
+                    left.unlink()
 
 
 def _dump(path: Path, content: bytes, mode: int) -> None:

@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from energydash import schema
 from energydash.errors import FileError
 from energydash.files import manifest, version
-from energydash.files.folder import DataFolder, read, write, write_with
+from energydash.files.folder import DataFolder, clear_abandoned, read, write, write_with
 from energydash.files.raw import join, load_provenance
 
 logger = logging.getLogger(__name__)
@@ -68,6 +68,7 @@ def claimed(folder: DataFolder) -> Iterator[None]:
         raise _unwritable(folder.root, exc) from exc
     try:
         version.migrate(folder)
+        clear_abandoned(folder)
         yield
     finally:
         lock.release()
