@@ -20,7 +20,13 @@ from energydash.sources.catalogue import parse_facilities, unknowns
 from energydash.sources.nemweb import answers, mms, packing, reading
 from energydash.sources.nemweb.catalogue import catalogue, encoded, parse_list
 from energydash.sources.nemweb.facts import facts
-from energydash.sources.nemweb.listing import archives, file_names, newest_of_each, published
+from energydash.sources.nemweb.listing import (
+    archives,
+    file_names,
+    newest_of_each,
+    published,
+    within,
+)
 from energydash.sources.nemweb.timing import Awaited
 from energydash.sources.parse import parse_data
 
@@ -66,6 +72,28 @@ def test_of_several_files_of_a_label_the_last_published_counts():
         tree.at("2026-03-01T00:05"): names[1],
         tree.at("2026-03-01T00:10"): names[2],
     }
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 600), st.integers(1, 3))),
+    st.integers(0, 600), st.none() | st.integers(0, 600), st.sampled_from(["PUBLIC_X", "public_x"]),
+)  # fmt: skip
+def test_the_names_within_a_window_say_of_it_what_all_names_say(files, first, last, prefix):
+    start = tree.at("2026-02-27T23:00")
+    first = start + first * nem.INTERVAL
+    last = None if last is None else start + last * nem.INTERVAL
+    names = [
+        f"{prefix}_{start + n * nem.INTERVAL:%Y%m%d%H%M}_{serial}.zip" for n, serial in files
+    ]
+    names += ["PUBLIC_X_20260301.zip", "PUBLIC_X_LEGACY.zip", "PUBLIC_X.zip"]
+
+    every = newest_of_each(names, "PUBLIC_X")
+    found = newest_of_each(within(names, "PUBLIC_X", first, last), "PUBLIC_X")
+
+    assert max(found, default=None) == max(every, default=None)
+    wanted = {t: n for t, n in every.items() if t >= first and (last is None or t <= last)}
+    assert found.items() >= wanted.items()
+    assert len(found) <= len(wanted) + 1
 
 
 @pytest.mark.parametrize(

@@ -24,8 +24,9 @@ from energydash.files.folder import DataFolder
 from energydash.files.shelf import FileShelf
 from energydash.progress import silent
 from energydash.sources.choose import is_reachable, make_source, settled, settled_live
-from energydash.sources.nemweb import library
+from energydash.sources.nemweb import library, listing
 from energydash.sources.nemweb.facts import facts
+from energydash.sources.nemweb.keeping import NoShelf
 from energydash.sources.nemweb.transport import Manner, Transport
 from energydash.sources.protocol import Window
 
@@ -345,6 +346,29 @@ async def test_a_broken_file_that_the_server_has_taken_away_is_thought_of_no_mor
         await transport.aclose()
 
 
+async def test_of_a_year_of_kept_files_only_those_of_the_window_are_thought_about(
+    web, monkeypatch
+):
+    class Shelf(NoShelf):
+        def names(self, folder):  # noqa: ARG002
+            return frozenset(
+                f"PUBLIC_DISPATCHSCADA_{NOON - n * tree.STEP:%Y%m%d%H%M}_{n:016d}.zip"
+                for n in range(1, 20_000)
+            )
+
+    read = []
+    real = listing.published
+    monkeypatch.setattr(listing, "published", lambda *of: read.append(of) or real(*of))
+    transport = Transport(web.url, Manner(rate=1000.0))
+    try:
+        found = await library.Library(transport, Shelf()).values(library.SCADA, NOON, None)
+    finally:
+        await transport.aclose()
+
+    assert min(found) == NOON
+    assert 0 < len(read) < 2_000
+
+
 async def test_a_report_without_its_end_is_left_out_though_its_zip_is_whole(web, tmp_path):
     cut = tree.scada_report(NOON)[:-40]
     web.publish(tree.published(tree.SCADA, NOON, cut))
@@ -399,7 +423,10 @@ async def test_requests_keep_the_pace(web, tmp_path):
 
 
 async def test_what_aemo_does_not_have_is_refused(web, tmp_path):
-    for more, text in (({"network": "WEM"}, "of the NEM"), ({"interval": "1h"}, "have 5m")):
+    for more, text in (
+        ({"network": "WEM"}, "of the NEM"),
+        ({"interval": "1h", "end": NOON + timedelta(hours=1)}, "have 5m"),
+    ):
         with pytest.raises(ConfigError, match=text):
             await fetch(web, tmp_path, **more)
 

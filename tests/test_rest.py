@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from servers import serving
 from stream_tables import at
 from test_guard import cut, line
-from test_server import feed, power, price
+from test_server import CATALOGUE, feed, power, price
 
 from energydash import nem, schema
 from energydash.config import parse_tokens
@@ -26,6 +26,7 @@ from energydash.files import export
 from energydash.files.export import Column
 from energydash.server.kept import Kept
 from energydash.server.problems import NotAcceptableError
+from energydash.server.rest import desk
 from energydash.server.rest.answers import FacilityNow
 from energydash.server.rest.negotiation import (
     MEDIA_TYPES,
@@ -384,6 +385,41 @@ async def test_who_holds_an_answer_is_not_sent_it_again_until_it_changes():
             changed = await client.get(path, headers=held)
             assert changed.status_code == 200, path
             assert changed.json() != first.json()
+
+
+@pytest.mark.parametrize("path", ["/api/facilities/FARM", "/api/facilities/FARM/history"])
+async def test_a_catalogue_that_changes_while_an_answer_waits_its_turn_is_in_it(
+    monkeypatch, path
+):
+    changes = []
+
+    class Turn(asyncio.Lock):
+        async def acquire(self):
+            for change in changes:
+                change()
+            changes.clear()
+            return await super().acquire()
+
+    made = desk.Desk.__init__
+
+    def with_turn(self, *given, **more):
+        made(self, *given, **more)
+        self._making = Turn()
+
+    monkeypatch.setattr(desk.Desk, "__init__", with_turn)
+    async with serving(ticking=False) as live:
+        feed(live)
+        stations = CATALOGUE.facilities
+        larger = [msgspec.structs.replace(each, capacity=1000.0) for each in stations]
+        other = msgspec.structs.replace(CATALOGUE, facilities=tuple(larger))
+        changes.append(lambda: live.hub.catalogue(other))
+        late = await live.get(path)
+        after = await live.get(path)
+
+    factor = after.json()["capacity_factor"]
+    assert (factor if path.endswith("FARM") else factor[-1]) == 0.102
+    assert late.json() == after.json()
+    assert late.headers["etag"] == after.headers["etag"]
 
 
 async def test_the_same_record_again_changes_nothing():

@@ -14,9 +14,9 @@ import msgspec
 from energydash import nem
 from energydash.config import PublishSettings
 from energydash.errors import ConfigError, FileError
+from energydash.files import lengths
 from energydash.process import paused_by_signal
 from energydash.progress import Progress
-from energydash.stream import lengths
 from energydash.stream.client import Client, Mark
 from energydash.stream.home import Home
 from energydash.stream.ledger import Ledger

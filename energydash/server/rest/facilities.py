@@ -131,11 +131,12 @@ def handlers(desk: Desk) -> list[HTTPRouteHandler]:
         request: Request[Any, Any, Any], code: Code, fields: _Fields = None
     ) -> Response[FacilityNow]:
         """Give a facility and its newest value."""
-        info = _known(hub, code)
+        _known(hub, code)
         chosen = choices("fields", fields, lambda: _FIELDS) or _FIELDS
 
         def make() -> tuple[FacilityNow, Pages]:
-            return _now(hub, info, chosen), {}
+            # The catalogue may have changed since the question came: the tag is of this moment.
+            return _now(hub, _known(hub, code), chosen), {}
 
         return await desk.answer(request, Ask(moment, make))
 
@@ -161,10 +162,12 @@ def _history_handler(desk: Desk) -> HTTPRouteHandler:
         format: Format = None,  # noqa: A002 (its name in the address)
     ) -> Response[FacilityHistory]:
         """Give the values kept of a facility, oldest first, in columns."""
-        info = _known(hub, code)
+        _known(hub, code)
         chosen = choices("fields", fields, lambda: HISTORY_FIELDS) or HISTORY_FIELDS
 
-        make = partial(_history, hub, info, window, chosen)
+        def make() -> tuple[FacilityHistory, Pages]:
+            return _history(hub, _known(hub, code), window, chosen)
+
         return await desk.answer(
             request, Ask(moment, make, _history_columns, f"{code}-history"), format
         )

@@ -14,7 +14,7 @@ from energydash import nem
 from energydash.errors import SourceError
 from energydash.process import only_error
 from energydash.sources.nemweb.keeping import Answer, Shelf
-from energydash.sources.nemweb.listing import archives, file_names, newest_of_each
+from energydash.sources.nemweb.listing import archives, file_names, newest_of_each, within
 from energydash.sources.nemweb.reading import read_market, read_rooftop, read_units
 from energydash.sources.nemweb.transport import AbsentError, Transport
 
@@ -140,10 +140,10 @@ class Library:
             SourceError: the server fails or refuses.
         """
         async with self._rooms[report.folder].turn:
-            kept = await asyncio.to_thread(self._shelf.names, report.folder)
+            kept, dated = await asyncio.to_thread(self._kept, report, start, end)
             listed = newest_of_each(await self.current(report), report.prefix)
             # What the server has taken away since may still be kept.
-            files = newest_of_each(kept, report.prefix) | listed
+            files = newest_of_each(dated, report.prefix) | listed
             if end is None:
                 end = max(files, default=start) + nem.INTERVAL
             labels = _labels(start, end, report.every)
@@ -158,6 +158,13 @@ class Library:
             single = [files[t] for t in labels if t in files and (t not in found or files[t] in kept)]  # fmt: skip
             found |= await self._read_all(report, report.current, single)
         return {label: found[label] for label in sorted(found) if start <= label < end}
+
+    def _kept(
+        self, report: Report, start: datetime, end: datetime | None
+    ) -> tuple[frozenset[str], list[str]]:
+        """Give the names of all files kept of a report, and of those that a window needs."""
+        kept = self._shelf.names(report.folder)
+        return kept, within(kept, report.prefix, start, end)
 
     async def document(self, folder: str, name: str) -> bytes:
         """Give a file whose content changes under its name, asking only whether it has.
