@@ -7,12 +7,15 @@ appearance for dichromats", JOSA A 14 (1997), both as coloraide has them; differ
 
 from itertools import combinations, pairwise
 
+import msgspec
 import pytest
 from coloraide import Color
+from test_store import at, facility
 
 from energydash import nem
-from energydash.ui import hues
-from energydash.ui.theme import PALETTES, palette
+from energydash.ui import hues, marks
+from energydash.ui.past import Reading
+from energydash.ui.theme import PALETTES, css, palette
 
 EYES = [
     None,
@@ -108,3 +111,37 @@ def test_both_sets_know_every_fuel_and_region(mode):
     assert distinct.fuel("unheard of") == distinct.fuel("other")
     assert set(distinct.regions) == set(usual.regions) == set(nem.NEM_REGIONS)
     assert distinct.pattern("wind") == "vertical_line"
+
+
+@each_mode
+@pytest.mark.parametrize("colours", hues.COLOURS)
+@pytest.mark.parametrize(
+    "power", [50.0, 0.0, -50.0, None], ids=["makes", "rests", "takes", "silent"]
+)
+def test_a_circle_is_told_from_land_and_sea(mode, colours, power):
+    """Its line or its filling: either shows where it is and how large."""
+    own = palette(mode, colours)
+    for ground in (own.land, own.sea):
+        for fuel in STACKED:
+            mark = marks.mark(
+                station(fuel), Reading(at(0), power, None) if power is not None else None, own, in_scope=True
+            )  # fmt: skip
+            line, filling = (
+                Color(hues.mixed(ground, colour, alpha)).contrast(ground, method="wcag21")
+                for colour, alpha in ((mark.line_color, mark.line_alpha), (mark.color, mark.fill_alpha))
+            )  # fmt: skip
+            assert mark.line_width >= 1
+            assert max(line, filling) >= hues.LEAST_CONTRAST, fuel
+
+
+def station(group):
+    fueltech = next(tech.id for tech in nem.FUELTECHS.values() if tech.group == group)
+    return msgspec.structs.replace(facility("A"), fueltech=fueltech)
+
+
+@each_mode
+def test_what_a_control_is_bounded_by_is_seen(mode):
+    own = PALETTES[mode]
+    for ground in (own.panel, own.page):
+        assert Color(own.control).contrast(ground, method="wcag21") >= hues.LEAST_CONTRAST
+    assert f"--edge:{own.control}" in css()

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from energydash import nem
-from energydash.ui import arrows, bundled, flows, geography, ground, hues, marks
+from energydash.ui import arrows, bundled, flows, geography, ground, marks
 from energydash.ui.address import Look
 from energydash.ui.map import EXTENT, placed
 from energydash.ui.panes import Panes
@@ -28,9 +28,10 @@ _KM = 1000
 _NAMES: Palette = msgspec.structs.replace(
     _USUAL,
     **{name: f"--{name}" for name in ("page", "panel", "ink", "muted", "line", "sea", "land", "accent", "flow", "limit")},
-    border="--edge", no_data="--no-data",
+    border="--coast", control="--edge", no_data="--no-data",
     regions={code: f"--region-{code}" for code in _USUAL.regions},
-    fuels={group: f"--fuel-{group}" for group in hues.USUAL["light"]},
+    fuels={group: f"--fuel-{group}" for group in _USUAL.fuels},
+    rings={group: f"--ring-{group}" for group in _USUAL.fuels}, rims={group: f"--rim-{group}" for group in _USUAL.fuels},
 )  # fmt: skip
 
 

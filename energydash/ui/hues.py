@@ -4,6 +4,7 @@ The second was found by a search for the largest least difference (CIEDE2000) be
 eyes see them; `tests/test_hues.py` holds it to that. Fuels next to each other in the stack differ most.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Literal, get_args
 
 from energydash import nem
@@ -95,6 +96,12 @@ _ANGLES: dict[Pattern, tuple[int, ...]] = {
 }
 _HALF = 0.18
 
+LEAST_CONTRAST = 3.0
+"""What a graphic that says something has to have against its ground (WCAG 2.2, 1.4.11)."""
+
+FILLED = 0.82
+"""How opaque a circle is that stands for what a station makes."""
+
 
 def swatch(pattern: Pattern | None, colour: str) -> str:
     """Give a pattern as CSS `background` layers that lie on a colour."""
@@ -109,6 +116,44 @@ def swatch(pattern: Pattern | None, colour: str) -> str:
 def hatch(colour: str) -> str:
     """Give the colour of a hatch on a fuel's colour: the lighter or the darker, whichever is seen."""
     return "#1b1f24" if luminance(colour) > _HALF else "#ffffff"
+
+
+def contrast(one: str, other: str) -> float:
+    """Give the contrast of two colours, 1 to 21 (WCAG 2.2)."""
+    darker, lighter = sorted((luminance(one), luminance(other)))
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def mixed(ground: str, colour: str, strength: float) -> str:
+    """Give what is seen of a colour on a ground; at a strength of 1 the colour alone."""
+    pairs = [(int(ground[i : i + 2], 16), int(colour[i : i + 2], 16)) for i in (1, 3, 5)]
+    return "#" + "".join(f"{round(a + (b - a) * strength):02x}" for a, b in pairs)
+
+
+def rings(fuels: Mapping[str, str], grounds: Sequence[str], ink: str) -> dict[str, str]:
+    """Give for each fuel the colour of a line that is told from every ground: its own, with as much ink in it as that takes."""
+    return {group: _ring(colour, grounds, ink) for group, colour in fuels.items()}
+
+
+def rims(
+    fuels: Mapping[str, str], grounds: Sequence[str], ink: str, panel: str
+) -> dict[str, str]:
+    """Give for each fuel the line around a filled circle: `panel`, which parts it from the next one, where the filling is seen."""
+    return {
+        group: panel
+        if all(_seen(mixed(ground, colour, FILLED), [ground]) for ground in grounds)
+        else _ring(colour, grounds, ink)
+        for group, colour in fuels.items()
+    }
+
+
+def _ring(colour: str, grounds: Sequence[str], ink: str) -> str:
+    steps = (mixed(colour, ink, step / 20) for step in range(21))
+    return next((each for each in steps if _seen(each, grounds)), ink)
+
+
+def _seen(colour: str, grounds: Sequence[str]) -> bool:
+    return all(contrast(colour, ground) >= LEAST_CONTRAST for ground in grounds)
 
 
 def luminance(colour: str) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import msgspec
 
 from energydash import nem, schema
-from energydash.ui import numbers
+from energydash.ui import hues, numbers
 from energydash.ui.address import MetricId
 from energydash.ui.past import Reading
 from energydash.ui.selection import group_of
@@ -114,22 +114,22 @@ def mark(
     if reading is None or reading.power is None or value is None:
         return Mark(
             shown="no data" if reading is None else "unknown", used="", size=2 * LEAST_RADIUS_PX, color=palette.no_data,
-            fill_alpha=0.7 * faded, line_color=palette.no_data, line_alpha=0.0, line_width=0.0,
+            fill_alpha=0.7 * faded, line_color=palette.no_data, line_alpha=faded, line_width=1.0,
         )  # fmt: skip
     power = reading.power
-    colour = palette.fuel(group_of(facility))
+    group = group_of(facility)
     at_rest, is_load = abs(power) < _AT_REST_MW, power < 0
-    solid = 0.0 if at_rest else 0.18 if is_load else 0.82
+    solid = 0.0 if at_rest else 0.18 if is_load else hues.FILLED
     late = "" if newest else f" at {numbers.clock(reading.event_time)}"
     word = " taken" if is_load and not at_rest else ""
     return Mark(
         shown=f"{numbers.megawatts(abs(power) if word else power)}{word}{late}",
         used=_used(facility, power, measure, value),
         size=2 * measure.radius_px(value),
-        color=colour,
+        color=palette.fuel(group),
         fill_alpha=solid * faded,
-        line_color=colour if at_rest or is_load else palette.panel,
-        line_alpha=(0.9 if at_rest else 0.95) * faded,
+        line_color=palette.ring(group) if at_rest or is_load else palette.rim(group),
+        line_alpha=faded,
         line_width=2.0 if is_load and not at_rest else 1.2 if at_rest else 1.0,
     )
 

@@ -1,5 +1,6 @@
 """Colours of both themes, and how a figure is painted with them."""
 
+from functools import cache
 from typing import Literal
 
 import msgspec
@@ -33,12 +34,15 @@ class Palette(msgspec.Struct, frozen=True, kw_only=True):
     sea: str
     land: str
     border: str
+    control: str
     accent: str
     no_data: str
     flow: str
     limit: str
     regions: dict[str, str]
     fuels: dict[str, str]
+    rings: dict[str, str] = {}
+    rims: dict[str, str] = {}
     patterns: dict[str, Pattern | None] = {}
     dark: bool
 
@@ -46,12 +50,30 @@ class Palette(msgspec.Struct, frozen=True, kw_only=True):
         """Give a fuel group's colour."""
         return self.fuels.get(group, self.fuels["other"])
 
+    def ring(self, group: str) -> str:
+        """Give the colour of a fuel group's line on the map: the fuel's, as dark or light as it takes to be seen."""
+        return self.rings.get(group, self.rings["other"])
+
+    def rim(self, group: str) -> str:
+        """Give the colour of the line around a fuel group's filled circle."""
+        return self.rims.get(group, self.rims["other"])
+
     def pattern(self, group: str) -> Pattern | None:
         """Give a fuel group's hatch, if it has one."""
         return self.patterns.get(group)
 
 
-PALETTES: dict[Mode, Palette] = {
+def _lined(palette: Palette) -> Palette:
+    """Give a palette with the lines of the map's circles, which follow from its other colours."""
+    grounds = (palette.land, palette.sea)
+    return msgspec.structs.replace(
+        palette,
+        rings=hues.rings(palette.fuels, grounds, palette.ink),
+        rims=hues.rims(palette.fuels, grounds, palette.ink, palette.panel),
+    )
+
+
+_PLAIN: dict[Mode, Palette] = {
     "light": Palette(
         page="#f3f4f6",
         panel="#ffffff",
@@ -61,8 +83,9 @@ PALETTES: dict[Mode, Palette] = {
         sea="#e9eff4",
         land="#fbfaf7",
         border="#b9c0c9",
+        control="#868e99",
         accent="#0b62b8",
-        no_data="#a9b0ba",
+        no_data="#7f8792",
         flow="#3d4653",
         limit="#b93a06",
         regions={
@@ -84,8 +107,9 @@ PALETTES: dict[Mode, Palette] = {
         sea="#11161c",
         land="#1f252d",
         border="#414b57",
+        control="#636e7b",
         accent="#6cb2ff",
-        no_data="#5c6672",
+        no_data="#6f7a87",
         flow="#cdd5df",
         limit="#ff9d4d",
         regions={
@@ -100,15 +124,19 @@ PALETTES: dict[Mode, Palette] = {
     ),
 }
 
+PALETTES = {mode: _lined(each) for mode, each in _PLAIN.items()}
 
+
+@cache
 def palette(mode: Mode, colours: Colours) -> Palette:
     """Give a theme with one set of colours for fuels and regions."""
     usual = PALETTES[mode]
     if colours == "usual":
         return usual
-    return msgspec.structs.replace(
+    distinct = msgspec.structs.replace(
         usual, fuels=hues.DISTINCT[mode], regions=hues.DISTINCT_REGIONS[mode], patterns=hues.PATTERNS
     )  # fmt: skip
+    return _lined(distinct)
 
 
 def css() -> str:
@@ -131,12 +159,18 @@ def _variables(palette: Palette) -> str:
     plain = ("page", "panel", "ink", "muted", "line", "sea", "land", "accent", "flow", "limit")
     own = [f"--{name}:{getattr(palette, name)}" for name in plain]
     # Not "--border": Bokeh's own style sheets use that name.
-    own += [f"--edge:{palette.border}", f"--no-data:{palette.no_data}"]
+    own += [
+        f"--edge:{palette.control}",
+        f"--coast:{palette.border}",
+        f"--no-data:{palette.no_data}",
+    ]
     return ";".join([*own, _hues(palette)])
 
 
 def _hues(palette: Palette) -> str:
     own = [f"--fuel-{group}:{colour}" for group, colour in palette.fuels.items()]
+    own += [f"--ring-{group}:{colour}" for group, colour in palette.rings.items()]
+    own += [f"--rim-{group}:{colour}" for group, colour in palette.rims.items()]
     own += [f"--region-{code}:{colour}" for code, colour in palette.regions.items()]
     own += [
         f"--pattern-{group}:{hues.swatch(pattern, palette.fuel(group))}"

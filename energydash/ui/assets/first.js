@@ -20,7 +20,7 @@ function picture(canvas, { land, extent: [west, south, east, north] }, map) {
   pen.fillStyle = hue("--sea")
   pen.fillRect(0, 0, width, height)
   pen.fillStyle = hue("--land")
-  pen.strokeStyle = hue("--edge")
+  pen.strokeStyle = hue("--coast")
   for (const rings of land) {
     pen.beginPath()
     for (const ring of rings) {

@@ -1,6 +1,8 @@
 // The stations as a table: the map for who does not see it. Only the rows in view are in the page; a value that
 // changed replaces its text, and neither order, scroll nor focus is touched while somebody is in the table.
-const ROW = 30
+// As in the style sheet: on a phone a row has room for a finger.
+const PHONE = matchMedia("(max-width: 620px)")
+const rowPx = () => (PHONE.matches ? 44 : 30)
 const SPARE = 8
 const COLUMNS = [
   ["name", "Station"], ["region", "Region"], ["fuel", "Fuel"], ["status", "Status"],
@@ -83,12 +85,12 @@ export function render({ model, el }) {
     const line = document.createElement("tr")
     line.setAttribute("aria-hidden", "true")
     line.className = "gap"
-    line.style.height = `${rows * ROW}px`
+    line.style.height = `${rows * rowPx()}px`
     return line
   }
   const show = () => {
-    const first = Math.max(0, Math.floor(scroll.scrollTop / ROW) - SPARE)
-    const last = Math.min(order.length, Math.ceil((scroll.scrollTop + (scroll.clientHeight || 600)) / ROW) + SPARE)
+    const first = Math.max(0, Math.floor(scroll.scrollTop / rowPx()) - SPARE)
+    const last = Math.min(order.length, Math.ceil((scroll.scrollTop + (scroll.clientHeight || 600)) / rowPx()) + SPARE)
     const wanted = new Set(order.slice(first, last))
     // The row with the focus stays in the page, wherever one has scrolled to.
     for (const [row, line] of drawn) if (!wanted.has(row) && !line.matches(":focus")) { line.remove(); drawn.delete(row) }
@@ -109,16 +111,16 @@ export function render({ model, el }) {
   }
   const step = (to) => {
     at = Math.min(Math.max(to, 0), order.length - 1)
-    const top = at * ROW
+    const top = at * rowPx()
     if (top < scroll.scrollTop) scroll.scrollTop = top
-    const room = scroll.clientHeight - head.offsetHeight - ROW
+    const room = scroll.clientHeight - head.offsetHeight - rowPx()
     if (top > scroll.scrollTop + room) scroll.scrollTop = top - room
     show()
     drawn.get(order[at])?.focus({ preventScroll: true })
   }
   body.addEventListener("keydown", (event) => {
     if (event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return
-    const page = Math.max(1, Math.floor(scroll.clientHeight / ROW) - 2)
+    const page = Math.max(1, Math.floor(scroll.clientHeight / rowPx()) - 2)
     const by = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -order.length, End: order.length }[event.key]
     if (by) { event.preventDefault(); step(at + by) }
     else if (event.key === "Enter" || event.key === " ") { event.preventDefault(); model.send_msg({ do: "open", code: order[at][0] }) }

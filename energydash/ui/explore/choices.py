@@ -86,6 +86,11 @@ class Choices:
                 self.start.value = (offer.end - timedelta(days=1)).replace(tzinfo=None)
                 self.end.value = offer.end.replace(tzinfo=None)
 
+    def reach(self, start: datetime, end: datetime) -> None:
+        """Take the span that there is now (aware); what a reader has chosen stays as it is."""
+        if self._offer is not None:
+            self._offer = msgspec.structs.replace(self._offer, start=start, end=end)
+
     @property
     def labels(self) -> dict[str, str]:
         """What the chosen names are called."""

@@ -1,6 +1,8 @@
 """An open explore tab: it asks off the event loop, draws when an answer has come, and follows the zoom."""
 
+import time
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from functools import partial
 
 import holoviews as hv
@@ -12,6 +14,7 @@ from bokeh.models import Range1d
 
 from energydash import nem, schema
 from energydash.errors import EnergydashError
+from energydash.files.archive import Contents
 from energydash.files.tracks import METRICS, Kind, Question, Tracks
 from energydash.ui import bundled, turns
 from energydash.ui.components import Rendered
@@ -30,8 +33,12 @@ _PLOTS = ("over_time", "heat", "duration", "profile", "scatter")
 _FOLLOWERS = _PLOTS[2:]
 # A zoom is a row of events: the other plots follow when it has come to rest.
 _SETTLE_MS = 250
+# How often to see whether source or round is another one.
+_RENEW_MS = 2000
+# A look at a folder's ends reads its tables: no new interval is missed for longer.
+_LOOK_AGAIN_S = nem.INTERVAL.total_seconds()
 _LOOKING = "Looking at what there is …"
-_NOTHING_YET = "Nothing has been received yet: this fills as soon as the stream server sends; press Refresh then"
+_NOTHING_YET = "Nothing has been received yet: this fills as soon as the stream server sends"
 _LOOKS = [bundled.text("widgets.css")]
 
 
@@ -55,6 +62,10 @@ class Desk:
         self._facilities: dict[str, schema.FacilityInfo] = {}
         self._origin = ""
         self._asked = 0
+        self._looked_at = 0.0
+        # Which catalogue of the store the view has begun with; none before it has begun.
+        self._began: int | None = None
+        self._waits = False
         self._which = 0
         self._shown: _Shown | None = None
         self._window: tuple[float, float] | None = None
@@ -63,6 +74,7 @@ class Desk:
         self._due: dict[str, None] = {}
         self._choices = Choices(self._ask)
         self._lay_out()
+        document.add_periodic_callback(without_document_lock(self._watch), _RENEW_MS)
 
     def _lay_out(self) -> None:
         self._heat_of = pn.widgets.Select(label="Heat map of", options={}, width=140, margin=(2, 4), stylesheets=_LOOKS)  # fmt: skip
@@ -96,8 +108,16 @@ class Desk:
 
     def _begin(self) -> None:
         """See what there is, then ask."""
+        self._began, self._waits = self._store.catalogue_version, False
         self._say("busy", _LOOKING)
         self._later(self._open)
+
+    async def _watch(self) -> None:
+        """Begin anew where source or round is another one, or where there was nothing and now is something."""
+        changed = self._began not in {None, self._store.catalogue_version}
+        if changed or (self._waits and len(self._store.times) > 1):
+            self._began = self._store.catalogue_version
+            self._back(self._begin)
 
     def paint(self, palette: Palette) -> None:
         """Take another theme."""
@@ -127,22 +147,37 @@ class Desk:
             self._offer_received()
             return
         contents = await self._reading.contents()
-        end = contents.end
-        newest = self._store.event_time
-        if contents.simulated and contents.source == self._store.source and newest is not None:
-            # The simulated grid's tables are ahead of its clock.
-            end = min(end, newest)
+        self._looked_at = time.monotonic()
         origin = words.place(str(self._reading.folder), contents.source, simulated=contents.simulated)  # fmt: skip
         offer = Offer(
             metrics={kind: tuple(m.id for m in METRICS.values() if kind in m.kinds) for kind in _KINDS},
-            facilities=contents.facilities, start=contents.start, end=end,
+            facilities=contents.facilities, start=contents.start, end=self._end(contents),
         )  # fmt: skip
         self._back(partial(self._take, offer, origin))
+
+    def _end(self, contents: Contents) -> datetime:
+        newest = self._store.event_time
+        if contents.simulated and contents.source == self._store.source and newest is not None:
+            # The simulated grid's tables are ahead of its clock.
+            return min(contents.end, newest)
+        return contents.end
+
+    async def _reach(self) -> None:
+        """Take the ends of what there is anew, so that the last hours are those of now."""
+        if self._reading is None:
+            if times := self._store.times:
+                first, last = (t.astimezone(nem.NEM_ZONE) for t in (times[0], times[-1]))
+                self._choices.reach(first, last)
+        elif time.monotonic() - self._looked_at >= _LOOK_AGAIN_S:
+            contents = await self._reading.contents()
+            self._looked_at = time.monotonic()
+            self._choices.reach(contents.start, self._end(contents))
 
     def _offer_received(self) -> None:
         # On the event loop, like all that reads the store: its feed writes it there.
         times = self._store.times
-        if not times:
+        if len(times) < 2:  # noqa: PLR2004 (a span has two ends)
+            self._waits = True
             self._back(partial(self._fail, _NOTHING_YET))
             return
         offer = Offer(
@@ -161,15 +196,19 @@ class Desk:
 
     def _ask(self) -> None:
         self._asked += 1
-        question = self._choices.question()
-        if question is None:
+        if self._choices.question() is None:
             self._fail("Choose at least one to look at, and a span that ends after it starts")
             return
         self._say("busy", "Reading …")
-        self._later(partial(self._answer, question, self._asked))
+        self._later(partial(self._answer, self._asked))
 
-    async def _answer(self, question: Question, number: int) -> None:
+    async def _answer(self, number: int) -> None:
         try:
+            await self._reach()
+            question = self._choices.question()
+            if question is None:
+                # It was changed meanwhile, and who changed it has been told.
+                return
             if self._reading is None:
                 tracks = received.answer(question, self._store)
             else:
@@ -257,10 +296,8 @@ class Desk:
 
     def _tell_what(self) -> None:
         if self._shown is not None:
-            tracks, every_ms = (
-                self._within(self._shown),
-                self._choices.every_ms(self._shown.tracks),
-            )
+            tracks = self._within(self._shown)
+            every_ms = self._choices.every_ms(self._shown.tracks)
             span = words.shown(tracks, every_ms, zoomed=self._window is not None)
             self._say("fact", f"{span} · {self._origin}")
 
