@@ -1,5 +1,6 @@
 """What several files share because it is dear: one running grid, a browser for a file."""
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -12,6 +13,10 @@ settings.register_profile(
     "energydash", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("energydash")
+
+# A script that runs the tests in its background has Ctrl-C ignored in all that they start, and we honour that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
