@@ -146,14 +146,20 @@ def test_after_a_kill_down_finds_nobody_and_touches_nobody(tmp_path):
     assert not file.exists()
 
 
-@pytest.mark.skipif(os.name != "posix", reason="needs a pseudo-terminal")
-def test_on_a_terminal_the_parts_are_a_live_table_and_two_ctrl_c_end_it_at_once(tmp_path):
+def up_on_a_terminal(folder):
+    """Start `up` on a pseudo-terminal; give it and the terminal's two ends, the reader's first."""
     main, side = os.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "energydash", "up", "--source", "demo", "--no-open", "--port-base", str(free_port(row=3))],
-        cwd=tmp_path, env=clean_environment(TERM="xterm-256color", COLUMNS="130", LINES="40"),
+        cwd=folder, env=clean_environment(TERM="xterm-256color", COLUMNS="130", LINES="40"),
         stdin=side, stdout=side, stderr=side,
     )  # fmt: skip
+    return process, main, side
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a pseudo-terminal")
+def test_on_a_terminal_the_parts_are_a_live_table_and_two_ctrl_c_end_it_at_once(tmp_path):
+    process, main, side = up_on_a_terminal(tmp_path)
     os.close(side)
     shown = bytearray()
 
@@ -267,12 +273,7 @@ run(work())
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a pseudo-terminal")
 def test_a_terminal_that_nobody_reads_stops_nothing(tmp_path):
-    main, side = os.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "energydash", "up", "--source", "demo", "--no-open", "--port-base", str(free_port(row=3))],
-        cwd=tmp_path, env=clean_environment(TERM="xterm-256color", COLUMNS="130", LINES="40"),
-        stdin=side, stdout=side, stderr=side,
-    )  # fmt: skip
+    process, main, side = up_on_a_terminal(tmp_path)
     up = Up(process, "")
     try:
         wait_until(lambda: select.select([main], [], [], 0)[0], 60, "it writes")
