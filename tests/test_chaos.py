@@ -236,10 +236,10 @@ def test_after_chaos_the_server_holds_every_value_of_its_day(grid, calm):
 @needs_chromium[0]
 @needs_chromium[1]
 def test_after_chaos_the_page_shows_what_the_tables_say(grid, calm, browser):
-    newest = {}
-    for row in sorted(calm[TABLES[1]], key=moment_of):
-        if row["metric"] == "demand":
-            newest[row["network_region"] or "NEM"] = number(row["value"])
+    rows = [row for row in calm[TABLES[1]] if row["metric"] == "demand"]
+    # The API leaves out a value now and then; the page shows the newest interval with a demand of the whole network.
+    whole = max(moment_of(row) for row in rows if not row["network_region"] and row["value"])
+    newest = {row["network_region"] or "NEM": number(row["value"]) for row in rows if moment_of(row) == whole}  # fmt: skip
     visit = Visit(browser, grid.page)
 
     def shown(scope):
