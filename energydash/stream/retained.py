@@ -17,7 +17,7 @@ from energydash.stream.replay import Interval
 ONLINE, OFFLINE = b"online", b"offline"
 
 _EVERY_S = 0.5
-_REPEAT_S = 60.0
+_REPEAT_S = 20.0
 
 
 def status_topic(settings: PublishSettings) -> str:
