@@ -223,6 +223,11 @@ def ui(
         auth=auth, prefix=config.parse_prefix(prefix), allow_origin=tuple(allow_origin or ()),
         alerts=alerting.parse(alerts),
     )  # fmt: skip
+    # Before Panel is loaded, which takes seconds.
+    config.check_exposure(
+        host, guarded=auth is not None, insecure=insecure, guard="--auth FILE"
+    )
+    config.check_backend(backend)
     from energydash import ui as dashboard
 
     dashboard.beneath(settings.prefix)

@@ -92,13 +92,9 @@ async def serve(settings: UiSettings, ready: Callable[[], None] = lambda: None) 
     """Serve the dashboard until cancelled; `ready` is called once it listens.
 
     Raises:
-        ConfigError: the host is reachable from elsewhere, the backend's address makes no sense, or the password file is none.
+        ConfigError: the password file is none.
         PortInUseError: another program listens on the port.
     """
-    config.check_exposure(
-        settings.host, guarded=settings.auth is not None, insecure=settings.insecure, guard="--auth FILE"
-    )  # fmt: skip
-    config.check_backend(settings.backend)
     store, audience = Store(), Audience()
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS, "page"))
     server = _server(settings, store, audience)
