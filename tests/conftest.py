@@ -1,5 +1,6 @@
 """What several files share because it is dear: one running grid, a browser for a file."""
 
+import os
 import signal
 from collections.abc import Iterator
 
@@ -17,6 +18,25 @@ settings.load_profile("energydash")
 # A script that runs the tests in its background has Ctrl-C ignored in all that they start, and we honour that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# The files that take longest, longest first: they begin first, and what is short fills up the end.
+_LONG = (
+    "test_operations", "test_page", "test_replicas", "test_page_explore", "test_page_reader", "test_up", "test_publisher_places", "test_road",
+    "test_chaos", "test_page_parts", "test_cli", "test_compaction", "test_publisher", "test_convert_again", "test_end_to_end",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest."""
+    order = {name: place for place, name in enumerate(_LONG)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(order)))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One worker more than there are cores: much of what is tested waits for another process."""
+    return (os.cpu_count() or 1) + 1
 
 
 @pytest.fixture(scope="session")

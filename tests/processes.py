@@ -47,7 +47,10 @@ def clean_environment(**more: str) -> dict[str, str]:
     kept = {
         k: v
         for k, v in os.environ.items()
-        if not k.startswith(("ENERGYDASH_", "OPENEL", "OE_", "NEMWEB_"))
+        # Hundreds of processes start here: none of them is to compile the package anew.
+        if not k.startswith(
+            ("ENERGYDASH_", "OPENEL", "OE_", "NEMWEB_", "PYTHONDONTWRITEBYTECODE")
+        )
     }
     # No test asks the world: where nobody listens, `auto` is the simulated grid at once.
     return {**kept, "NEMWEB_BASE_URL": "http://127.0.0.1:9", **more}

@@ -57,10 +57,10 @@ def status(folder):
 
 @pytest.fixture(scope="module")
 def detached(tmp_path_factory):
-    """An `up` in the background whose simulated grid runs 20 minutes a second; the last test to use it ends it."""
+    """An `up` in the background whose simulated grid runs so fast that it fetches every few seconds; the last test to use it ends it."""
     tmp_path = tmp_path_factory.mktemp("detached")
     base = free_port(row=3)
-    arguments = ("up", "--detach", "--source", "demo", "--speed", "1200", "--port-base", str(base), "--no-open")  # fmt: skip
+    arguments = ("up", "--detach", "--source", "demo", "--speed", "1800", "--port-base", str(base), "--no-open")  # fmt: skip
     done = energydash(*arguments, cwd=tmp_path)
     try:
         assert done.returncode == 0, done.stderr
@@ -71,7 +71,7 @@ def detached(tmp_path_factory):
 
 @needs_linux
 def test_on_a_full_disk_it_streams_on_says_so_and_recovers_by_itself(detached):
-    """A limit on the size of files stands for a disk that is full: each new fetch fails where it writes."""
+    """A limit on the size of files stands for a disk that is full: what comes next fails where it writes, be it a fetch or a convert."""
     folder, base, _ = detached
     supervisor = psutil.Process(status(folder)["pid"])
     unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)

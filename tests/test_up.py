@@ -67,6 +67,7 @@ def test_up_follows_the_real_grid_within_the_quota(tmp_path):
         "--source",
         "openelectricity",
         "--no-open",
+        "--no-ui",
         "--port-base",
         str(free_port(row=3)),
     )
