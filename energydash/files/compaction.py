@@ -39,13 +39,10 @@ class Inventory:
 
     def __init__(self, folder: DataFolder, entries: _Entries, now: datetime) -> None:
         paths = raw.unit_files(folder)
-        self.is_known = all(_name(folder, path) in entries for path in paths)
+        known = {path: entries.get(_name(folder, path)) for path in paths}
+        self.is_known = None not in known.values()
         self.days: dict[int, list[Path]] = {}
-        spans = {
-            path: days_of(entries[_name(folder, path)], now)
-            for path in paths
-            if _name(folder, path) in entries
-        }
+        spans = {path: days_of(entry, now) for path, entry in known.items() if entry}
         for path, span in spans.items():
             for day in span:
                 self.days.setdefault(day, []).append(path)
