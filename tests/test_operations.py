@@ -57,10 +57,10 @@ def status(folder):
 
 @pytest.fixture(scope="module")
 def detached(tmp_path_factory):
-    """An `up` in the background whose simulated grid runs so fast that it fetches every few seconds; the last test to use it ends it."""
+    """An `up` in the background whose simulated grid runs 20 minutes a second; the last test to use it ends it."""
     tmp_path = tmp_path_factory.mktemp("detached")
     base = free_port(row=3)
-    arguments = ("up", "--detach", "--source", "demo", "--speed", "1800", "--port-base", str(base), "--no-open")  # fmt: skip
+    arguments = ("up", "--detach", "--source", "demo", "--speed", "1200", "--port-base", str(base), "--no-open")  # fmt: skip
     done = energydash(*arguments, cwd=tmp_path)
     try:
         assert done.returncode == 0, done.stderr
