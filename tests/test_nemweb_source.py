@@ -6,6 +6,7 @@ import json
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
@@ -234,6 +235,28 @@ async def test_a_fetch_that_failed_goes_on_with_the_files_that_are_missing(web, 
     assert path in again
     assert not before & {*again}
     assert len(powers(tmp_path)) == 6 * len(tree.UNITS)
+
+
+class SlowShelf(FileShelf):
+    """A disk that is slower than the network."""
+
+    def keep(self, *kept):
+        time.sleep(0.02)
+        super().keep(*kept)
+
+
+async def test_what_has_come_is_kept_though_another_file_fails(web, tmp_path):
+    # One thread: what has come waits for what came before it.
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+    path, _ = tree.published(tree.SCADA, NOON + 4 * tree.STEP)
+    web.faults[path].append(Reply(500))
+    settings = settings_for(web, tmp_path, retries=0, concurrency=1)
+    with pytest.raises(SourceError, match="answered 500"):
+        await job.run(settings, make_source(settings, SlowShelf(tmp_path)), silent)
+
+    came = {p.rpartition("/")[2] for p in web.asked if p.endswith(".zip") and p != path}
+    assert len(came) > 3
+    assert came <= {each.name for each in tmp_path.rglob("*.zip")}
 
 
 async def test_the_catalogue_lists_who_is_on_no_list_and_who_has_no_place(tmp_path):

@@ -25,6 +25,7 @@ SHARED = {
     "log",
     "progress",
     "process",
+    "threads",
     "browser",
 }
 STAGES = ("sources", "files", "fetch", "convert", "stream", "server")

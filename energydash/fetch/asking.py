@@ -4,7 +4,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 
 import msgspec
 from tenacity import (
@@ -72,21 +71,6 @@ async def question(source: Source, settings: FetchSettings, request: Request) ->
             network, request.window, interval, by_region=request.by_region
         )
     return await source.facility_data(network, request.codes, request.window, interval)
-
-
-async def to_its_end[T, **P](work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Do work in a thread; who is cancelled meanwhile ends after it.
-
-    A thread cannot be stopped: left behind, it would go on to write into a folder that others may have by then.
-    """
-    doing = asyncio.create_task(asyncio.to_thread(work, *args, **kwargs))
-    try:
-        return await asyncio.shield(doing)
-    except asyncio.CancelledError:
-        while not doing.done():
-            with suppress(asyncio.CancelledError):
-                await asyncio.wait({doing})
-        raise
 
 
 def catalogue_of(raw: bytes, status: str) -> schema.FacilitiesAnswer:

@@ -22,7 +22,6 @@ from energydash.fetch.asking import (
     groups_of,
     manner_of,
     question,
-    to_its_end,
 )  # fmt: skip
 from energydash.fetch.cadence import Cadence, Overlaps, Turns
 from energydash.fetch.job import Tell
@@ -36,6 +35,7 @@ from energydash.progress import Progress
 from energydash.sources.limits import next_reset
 from energydash.sources.parse import parse_data
 from energydash.sources.protocol import Source, Window
+from energydash.threads import to_its_end
 
 logger = logging.getLogger(__name__)
 

@@ -6,6 +6,7 @@ import time
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import date, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -17,6 +18,7 @@ from energydash.sources.nemweb.keeping import Answer, Shelf
 from energydash.sources.nemweb.listing import archives, file_names, newest_of_each, within
 from energydash.sources.nemweb.reading import read_market, read_rooftop, read_units
 from energydash.sources.nemweb.transport import AbsentError, Transport
+from energydash.threads import to_its_end
 
 logger = logging.getLogger(__name__)
 
@@ -177,7 +179,7 @@ class Library:
         path = f"{_CURRENT}/{folder}/{name}"
         answer = await self._transport.get(path, known)
         if answer is not known:
-            await self._keep(folder, name, path, answer)
+            await to_its_end(self._keep, folder, name, path, answer)
         return answer.content
 
     async def documents(self, folder: str) -> tuple[str, ...]:
@@ -242,22 +244,28 @@ class Library:
             except AbsentError:
                 error = "listed, but not there"
                 break
+            keep = None if answer is kept else partial(self._keep, report.folder, name, path + name)  # fmt: skip
             try:
-                values = await asyncio.to_thread(report.read, answer.content)
+                values = await to_its_end(_taken_in, report, answer, keep)
             except SourceError as exc:
                 kept, error = None, str(exc)
                 continue
-            if answer is not kept:
-                await self._keep(report.folder, name, path + name, answer)
             room.remember(path, name, values)
             return values
         logger.warning("%s is left out: %s", name, error)
         room.broken[path + name] = time.monotonic()
         return {}
 
-    async def _keep(self, folder: str, name: str, path: str, answer: Answer) -> None:
-        url = f"{self._transport.url}/{path}"
-        await asyncio.to_thread(self._shelf.keep, folder, name, url, answer)
+    def _keep(self, folder: str, name: str, path: str, answer: Answer) -> None:
+        self._shelf.keep(folder, name, f"{self._transport.url}/{path}", answer)
+
+
+def _taken_in(report: Report, answer: Answer, keep: Callable[[Answer], None] | None) -> Values:
+    """Read a file, and keep it if it can be read."""
+    values = report.read(answer.content)
+    if keep is not None:
+        keep(answer)
+    return values
 
 
 def _labels(start: datetime, end: datetime, every: timedelta) -> list[datetime]:
