@@ -18,4 +18,7 @@ async def to_its_end[T, **P](work: Callable[P, T], *args: P.args, **kwargs: P.kw
         while not doing.done():
             with suppress(asyncio.CancelledError):
                 await asyncio.wait({doing})
+        if not doing.cancelled():
+            # Heard, or asyncio would say in the log that nobody did: who is cancelled tells of why.
+            doing.exception()
         raise
