@@ -136,6 +136,7 @@ def test_the_keys_quota_is_told_and_a_wrong_key_fails(tmp_path, ports):
     assert findings(good)["key"]["state"] in {"ok", "warning"}
     assert "left today" in findings(good)["key"]["text"]
     assert findings(wrong)["key"]["state"] == "failed"
+    assert str(findings(wrong)["key"]).count("check OPENELECTRICITY_API_KEY") == 1
     assert wrong.returncode == 1
     assert "not-the-key" not in wrong.stdout + wrong.stderr
 

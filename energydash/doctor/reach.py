@@ -100,11 +100,9 @@ async def key(base_url: str) -> Finding:
     try:
         return _judged(await source.account())
     except AuthError as exc:
-        return failed(
-            "key",
-            str(exc),
-            "check OPENELECTRICITY_API_KEY; over the day's quota the API answers so too",
-        )
+        # What is refused says itself what to do.
+        text, _, advice = str(exc).rpartition(": ")
+        return failed("key", text, advice)
     except SourceError as exc:
         return warning("key", f"it could not be checked: {exc}", "check the connection to the internet, and --base-url")  # fmt: skip
     finally:
