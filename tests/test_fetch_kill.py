@@ -17,7 +17,7 @@ from energydash.files import raw
 from energydash.files.folder import DataFolder
 from energydash.files.stage import find
 
-KILLS = 12
+KILLS = 8
 BATCH = 4
 START = "2026-03-10T10:00"
 

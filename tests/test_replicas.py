@@ -159,7 +159,8 @@ async def test_the_tables_beside_it_give_its_charts_a_past(
 async def test_what_a_dying_broker_loses_is_taken_from_the_tables(tmp_path, tables):
     moments = [moment for moment, _ in files.market_intervals(tables / "market_metrics_data.csv")]  # fmt: skip
     with Server("embedded", tmp_path) as broker:
-        await publisher.run(settings(tables, broker.address, end=moments[-24]), silent)
+        before = settings(tables, broker.address, start=moments[-72], end=moments[-24])
+        await publisher.run(before, silent)
         async with replica(broker, history_dir=tables) as port:
             await ready(port)
             broker.kill()
@@ -288,13 +289,13 @@ async def test_a_thousand_who_come_back_at_once_are_served_within_five_seconds(
 
 
 async def test_two_replicas_know_the_same_and_stand_in_for_each_other(broker, tables):
+    moments = [moment for moment, _ in files.market_intervals(tables / "market_metrics_data.csv")]  # fmt: skip
     async with replica(broker) as one, replica(broker) as other:
         # Who comes later has a shorter past: both listen before the first record.
         await listening(one)
         await listening(other)
-        publishing = asyncio.create_task(
-            publisher.run(settings(tables, broker.address, speed=12_000), silent)
-        )
+        eight_hours = settings(tables, broker.address, start=moments[-96], speed=3000)
+        publishing = asyncio.create_task(publisher.run(eight_hours, silent))
         await ready(one)
         await ready(other)
         screen, last = Screen(), ""
@@ -316,7 +317,7 @@ async def test_two_replicas_know_the_same_and_stand_in_for_each_other(broker, ta
                 await connection.recv()
                 assert json.loads(await connection.recv())["type"] != "initial_data"
         await asyncio.wait_for(publishing, 60)
-        await all_at(one, other, 288)
+        await all_at(one, other, 96)
 
 
 class Follower:

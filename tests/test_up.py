@@ -43,9 +43,9 @@ def test_up_shows_a_moving_grid_replaces_a_dead_part_and_leaves_nothing_behind(t
 
         def newest():
             values = json.loads(get(f"{api}/api/market/latest")[1])["values"]
-            return max(value["event_time"] for value in values)
+            return max((value["event_time"] for value in values), default="")
 
-        first = newest()
+        first = wait_until(newest, 60, "the market is there")
         wait_until(lambda: newest() > first, 60, "the grid moves on")
         server = Up(process, api).part("serve")
         server.kill()
