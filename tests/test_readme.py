@@ -141,7 +141,7 @@ def home(tmp_path_factory):
     _, *words = commands("energydash up --detach")[0]
     with Server("embedded", folder) as broker:
         chosen = settings_of("ENERGYDASH_HOME_ASSISTANT")
-        chosen |= {"ENERGYDASH_BROKER": f"mqtt://127.0.0.1:{broker.port}", "ENERGYDASH_SOURCE": "demo"}  # fmt: skip
+        chosen |= {"ENERGYDASH_BROKER": f"mqtt://127.0.0.1:{broker.port}", "ENERGYDASH_SOURCE": "demo", "ENERGYDASH_SPEED": "240"}  # fmt: skip
         done = energydash(*words, "--port-base", str(base), cwd=folder, **chosen)
         try:
             assert done.returncode == 0, done.stderr
