@@ -228,10 +228,11 @@ def ui(
         host, guarded=auth is not None, insecure=insecure, guard="--auth FILE"
     )
     config.check_backend(backend)
-    from energydash import ui as dashboard
+    with process.loading():
+        from energydash import ui as dashboard
 
-    dashboard.beneath(settings.prefix)
-    from energydash.ui import page
+        dashboard.beneath(settings.prefix)
+        from energydash.ui import page
 
     ready = partial(console.announce, settings.url, quiet=quiet, as_json=as_json)
     process.run(page.serve(settings, ready))

@@ -246,7 +246,8 @@ async def test_a_follow_of_days_stays_within_them_and_converts_to_the_same_table
     """Tidied at every tenth file, and cut to today when midnight is an hour past."""
     monkeypatch.setattr(growing, "MANY_FILES", 10)
     api.credits = 100_000
-    await followed(api, tmp_path / "data", timedelta(hours=14), keep_days=0.05)
+    api.now = datetime(2026, 3, 10, 20, 2)
+    await followed(api, tmp_path / "data", timedelta(hours=6), keep_days=0.05)
 
     folder = DataFolder(tmp_path / "data")
     found = values_in(folder.root)

@@ -145,12 +145,12 @@ def test_after_a_kill_down_finds_nobody_and_touches_nobody(tmp_path):
     assert not file.exists()
 
 
-def up_on_a_terminal(folder):
+def up_on_a_terminal(folder, **env):
     """Start `up` on a pseudo-terminal; give it and the terminal's two ends, the reader's first."""
     main, side = os.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "energydash", "up", "--source", "demo", "--no-open", "--port-base", str(free_port(row=3))],
-        cwd=folder, env=clean_environment(TERM="xterm-256color", COLUMNS="130", LINES="40"),
+        cwd=folder, env=clean_environment(TERM="xterm-256color", COLUMNS="130", LINES="40", **env),
         stdin=side, stdout=side, stderr=side,
     )  # fmt: skip
     return process, main, side
@@ -272,7 +272,7 @@ run(work())
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a pseudo-terminal")
 def test_a_terminal_that_nobody_reads_stops_nothing(tmp_path):
-    process, main, side = up_on_a_terminal(tmp_path)
+    process, main, side = up_on_a_terminal(tmp_path, ENERGYDASH_UI="false")
     up = Up(process, "")
     try:
         wait_until(lambda: select.select([main], [], [], 0)[0], 60, "it writes")
