@@ -3,6 +3,7 @@
 import gc
 import os
 import signal
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -53,7 +54,9 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes longest."""
+    """Begin with what takes longest; refuse two tests of one name, of which xdist runs one."""
+    if twice := [name for name, count in Counter(item.nodeid for item in items).items() if count > 1]:  # fmt: skip
+        raise pytest.UsageError(f"several tests are called {', '.join(twice)}")
     order = {name: place for place, name in enumerate(_LONG)}
     items.sort(key=lambda item: order.get(item.path.stem, len(order)))
 

@@ -38,7 +38,7 @@ def api_of(app):
     return schemathesis.openapi.from_asgi(DOCUMENT, app, config=config)
 
 
-ANYBODY = settings(max_examples=60, deadline=None, derandomize=True, database=None)
+ANYBODY = settings(max_examples=30, deadline=None, derandomize=True, database=None)
 HOLDER = settings(ANYBODY, max_examples=10)
 OPEN = api_of(fed_app())
 GUARDED = api_of(fed_app(TOKEN))

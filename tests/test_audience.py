@@ -15,7 +15,7 @@ from energydash.config import UiSettings
 from energydash.ui import page
 from energydash.ui.store import Store
 
-PAGES = 10
+PAGES = 6
 READS = 200
 
 

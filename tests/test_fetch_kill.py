@@ -78,7 +78,7 @@ def test_a_kill_at_any_moment_loses_no_answer_and_the_next_run_is_whole(api, tmp
     assert kept_in_all > total
 
 
-def test_the_sdks_client_and_a_fetch_agree_on_every_value_of_a_week(api, tmp_path):
+def test_the_sdks_client_and_a_fetch_agree_on_every_value_of_three_days(api, tmp_path):
     api.credits = 500
     script = tmp_path / "reference.py"
     script.write_text(
@@ -87,15 +87,15 @@ def test_the_sdks_client_and_a_fetch_agree_on_every_value_of_a_week(api, tmp_pat
         "from openelectricity import OEClient\n"
         "from openelectricity.types import DataMetric, MarketMetric\n"
         "client = OEClient(api_key=sys.argv[2], base_url=sys.argv[1])\n"
-        "window = {'interval': '5m', 'date_start': datetime(2026, 3, 3, 12), 'date_end': datetime(2026, 3, 10, 12)}\n"
+        "window = {'interval': '5m', 'date_start': datetime(2026, 3, 7, 12), 'date_end': datetime(2026, 3, 10, 12)}\n"
         "codes = json.loads(sys.argv[4])\n"
         "answers = [client.get_facility_data('NEM', codes[i:i + 30], [DataMetric.POWER, DataMetric.EMISSIONS], **window) for i in range(0, len(codes), 30)]\n"
         "metrics = [MarketMetric.PRICE, MarketMetric.DEMAND]\n"
         "answers += [client.get_market('NEM', metrics, **window), client.get_market('NEM', metrics, primary_grouping='network_region', **window)]\n"
         "json.dump([[s.name, p.timestamp.isoformat(), p.value] for a in answers for m in a.data for s in m.results for p in s.data], open(sys.argv[3], 'w'))\n"
     )
-    week = settings_for(api, tmp_path / "data", start=END.replace(day=3), status="all")
-    summary = asyncio.run(fetch(week))
+    days = settings_for(api, tmp_path / "data", start=END.replace(day=7), status="all")
+    summary = asyncio.run(fetch(days))
     folder = DataFolder(tmp_path / "data")
     codes = [each.code for each in raw.load_facilities(folder).data]
     out = tmp_path / "reference.json"
@@ -109,5 +109,5 @@ def test_the_sdks_client_and_a_fetch_agree_on_every_value_of_a_week(api, tmp_pat
         for answer in (*raw.load_units(folder), raw.load_market(folder))
         for m in answer.data for s in m.results for moment, value in s.data
     }  # fmt: skip
-    assert len(ours) == summary.points + summary.market_points > 150_000
+    assert len(ours) == summary.points + summary.market_points > 64_000
     assert ours == theirs

@@ -158,7 +158,7 @@ async def test_a_cut_is_noticed_said_once_and_made_up_for(tmp_path, changes):
 async def test_a_slow_broker_slows_the_publisher_and_fills_no_memory(
     tmp_path, monkeypatch, qos
 ):
-    write_all(tmp_path, 1500)
+    write_all(tmp_path, 750)
     most = 0
     put = client.Client.put
 
@@ -170,9 +170,9 @@ async def test_a_slow_broker_slows_the_publisher_and_fills_no_memory(
     monkeypatch.setattr(client.Client, "put", counted)
     with Server("mosquitto", tmp_path) as server:
         async with proxy_to(server.port) as proxy, stream_of(server.address, qos) as got:
-            proxy.rate = 1_000_000
+            proxy.rate = 500_000
             summary = await publisher.run(settings(tmp_path, proxy.address, qos=qos), silent)
-            await until(lambda: len(got) == 6000, "all records", 60)
+            await until(lambda: len(got) == 3000, "all records", 60)
     assert summary.reconnects == 0
     # The window, and the few retained messages between two looks at it.
     assert most <= client.WINDOW + 8

@@ -294,8 +294,8 @@ async def test_two_replicas_know_the_same_and_stand_in_for_each_other(broker, ta
         # Who comes later has a shorter past: both listen before the first record.
         await listening(one)
         await listening(other)
-        eight_hours = settings(tables, broker.address, start=moments[-96], speed=3000)
-        publishing = asyncio.create_task(publisher.run(eight_hours, silent))
+        four_hours = settings(tables, broker.address, start=moments[-48], speed=1500)
+        publishing = asyncio.create_task(publisher.run(four_hours, silent))
         await ready(one)
         await ready(other)
         screen, last = Screen(), ""
@@ -317,7 +317,7 @@ async def test_two_replicas_know_the_same_and_stand_in_for_each_other(broker, ta
                 await connection.recv()
                 assert json.loads(await connection.recv())["type"] != "initial_data"
         await asyncio.wait_for(publishing, 60)
-        await all_at(one, other, 96)
+        await all_at(one, other, 48)
 
 
 class Follower:

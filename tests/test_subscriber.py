@@ -158,7 +158,7 @@ def test_a_station_that_the_catalogue_does_not_know_is_dropped_until_it_does():
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_flood_costs_no_record_of_the_valid_stream(tmp_path, kind):
     """Thousands of wrong messages while the publisher sends: the same topics, the same connection of the reader."""
-    write_all(tmp_path, 300)
+    write_all(tmp_path, 150)
     noise = [body for body, _ in HOSTILE if body and len(body) < 1000]
 
     async def flood(address):
@@ -172,9 +172,9 @@ async def test_a_flood_costs_no_record_of_the_valid_stream(tmp_path, kind):
             await until(lambda: len(sink.causes) > 100, "the flood")
             calm = settings(tmp_path, server.address, qos=1, delay_s=0.001)
             await asyncio.wait_for(publisher.run(calm, silent), 90)
-            last = at(299)
+            last = at(149)
             await until(lambda: sink.values and sink.values[-1].event_time == last, "the end")
             assert len(sink.causes) > 1000
     taken = dict.fromkeys((s.event_time, s.facility_id) for s in sink.stations)
-    assert len(taken) == 900
+    assert len(taken) == 450
     assert sink.states == [True]

@@ -189,10 +189,15 @@ def masked(frame: Frame) -> bytes:
     return bytes(head[:size]) + bytes(4) + bytes(head[size:])
 
 
+def bomb() -> bytes:
+    """Fifty megabytes in fifty kilobytes."""
+    return masked(deflated('{"type":"ping","x":"' + "a" * 50_000_000 + '"}'))
+
+
 @pytest.mark.parametrize(
     ("data", "code", "close"),
     [
-        (masked(deflated('{"type":"ping","x":"' + "a" * 50_000_000 + '"}')), "too_large", 1009),
+        (bomb, "too_large", 1009),
         (bytes([0x81, 0xFF]) + (1 << 40).to_bytes(8) + bytes(4), "too_large", 1009),
         (masked(Frame(Opcode.TEXT, b"{", fin=False)) + masked(Frame(Opcode.CONT, b"", fin=False)) * 90, "too_large", 1009),
         (b"\x81\x01x", "malformed", 1002),
@@ -207,7 +212,7 @@ async def test_what_breaks_the_protocol_is_an_error_and_a_close(data, code, clos
         feed(live)
         async with live.reader() as other, live.reader(compression=None, extensions=[deflate]) as reader:  # fmt: skip
             await reader.greeting()
-            await push(reader, data)
+            await push(reader, data() if callable(data) else data)
             error = await reader.until("error")
             assert error["code"] == code
             assert await reader.end() == close
