@@ -56,10 +56,10 @@ def status(folder):
 
 @pytest.fixture(scope="module")
 def detached(tmp_path_factory):
-    """An `up` in the background whose simulated grid runs 40 minutes a second; the last test to use it ends it."""
+    """An `up` in the background whose simulated grid runs half an hour a second; the last test to use it ends it."""
     tmp_path = tmp_path_factory.mktemp("detached")
     base = free_port(row=3)
-    arguments = ("up", "--detach", "--source", "demo", "--speed", "2400", "--port-base", str(base), "--no-open")  # fmt: skip
+    arguments = ("up", "--detach", "--source", "demo", "--speed", "1800", "--port-base", str(base), "--no-open")  # fmt: skip
     done = energydash(*arguments, cwd=tmp_path)
     try:
         assert done.returncode == 0, done.stderr
@@ -74,12 +74,12 @@ def test_on_a_full_disk_it_streams_on_says_so_and_recovers_by_itself(detached):
     folder, base, _ = detached
     supervisor = psutil.Process(status(folder)["pid"])
     unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+    before = health(base)["event_time"]
     supervisor.rlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
     try:
         failing = wait_until(
             lambda: [p for p in status(folder)["parts"] if p["state"] == "failed"], 90, "the feed fails"
         )  # fmt: skip
-        before = health(base)["event_time"]
         wait_until(lambda: health(base)["event_time"] > before, 60, "it streams on")
     finally:
         supervisor.rlimit(resource.RLIMIT_FSIZE, unlimited)
