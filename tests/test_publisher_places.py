@@ -241,7 +241,7 @@ async def test_a_loop_moves_the_grid_again_in_each_round(tmp_path, kind):
     hub = Watched()
     topics = {"facility_topic": config.FACILITY_TOPIC, "market_topic": config.MARKET_TOPIC}
     with Server(kind, tmp_path) as server:
-        given = settings(tmp_path, server.address, loop=True, speed=6000.0)
+        given = settings(tmp_path, server.address, loop=True, speed=12_000.0)
         async with in_background(subscriber.run(server.address, **topics, sink=hub)):
             await until(lambda: hub.connected, "the subscriber is there")
             async with in_background(publisher.run(given, silent)):
@@ -266,11 +266,11 @@ async def test_a_run_that_begins_anew_moves_the_grid_from_its_first_interval(tmp
     hub = Watched()
     topics = {"facility_topic": config.FACILITY_TOPIC, "market_topic": config.MARKET_TOPIC}
     with Server(kind, tmp_path) as server:
-        given = settings(tmp_path, server.address, speed=3000.0)
+        given = settings(tmp_path, server.address, speed=6000.0)
         async with in_background(subscriber.run(server.address, **topics, sink=hub)):
             await until(lambda: hub.connected, "the subscriber is there")
             async with in_background(publisher.run(given, silent)):
-                await until(lambda: hub.event_time == at(9), "half of it", 60)
+                await until(lambda: hub.event_time >= at(9), "half of it", 60)
             await publisher.run(given, silent)
             await until(lambda: times[-1] == at(19), "all of it")
     # What was on its way as it was stopped comes before.
