@@ -7,6 +7,7 @@ import random
 import shutil
 import time
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -199,6 +200,29 @@ async def all_at(one: int, other: int, intervals: int, limit_s: float = 60):
             return
         assert time.monotonic() < deadline, f"{len(truth[3])} of {intervals} intervals"
         await asyncio.sleep(0.1)
+
+
+async def test_what_was_sent_before_our_subscription_is_taken_from_the_tables(
+    evening, monkeypatch
+):
+    """What is retained is older than the stream is: what lies between it and the first record that we hear, nobody says again."""
+    monkeypatch.setattr(backfill, "_SETTLE_S", 0.1)
+    stations = [*files.facility_intervals(evening / "facility_metrics_wide.csv")]
+    hub = Hub()
+
+    async def heard(moments):
+        return await until(lambda: len(known(fresh(Fanout(hub)))[3]) == moments, "its past")
+
+    hub.broker_state(connected=True)
+    async with asyncio.TaskGroup() as group:
+        filling = group.create_task(backfill.run(hub, evening, timedelta(hours=24)))
+        hub.facilities(stations[9][1])
+        await heard(10)
+        hub.facilities(stations[-2][1])
+        await heard(len(stations) - 1)
+        hub.facilities(stations[-1][1])
+        filling.cancel()
+    assert known(fresh(Fanout(hub)))[0:2] == everything_in(evening)[0:2]
 
 
 async def test_tables_of_another_source_are_left_alone(

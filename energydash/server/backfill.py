@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,6 +17,8 @@ logger = logging.getLogger(__name__)
 
 _POLL_S = 0.1
 _AGAIN_S = 5.0
+# So long after the first record of a connection, what is retained has come.
+_SETTLE_S = 2.0
 
 
 class _AnotherSourceError(Exception):
@@ -23,18 +26,23 @@ class _AnotherSourceError(Exception):
 
 
 async def run(hub: Hub, folder: Path, length: timedelta) -> None:
-    """Give the hub what the tables know of the hours before the stream's present, once it is heard on each connection.
+    """Give the hub what the tables know of the hours before the stream's present, once it is heard on each connection, and again.
 
-    What came between two connections is lost at QoS 0, and what was under way when the broker died. What cannot be read, or is of
-    another source, is said once in the log and tried again: the tables may be made, or made anew, at any time. Runs until cancelled.
+    What came between two connections is lost at QoS 0, and what was under way when the broker died. What is retained may be a second
+    old, and what was sent between it and our subscription is lost as well: once the stream has moved on from where it was heard
+    first, its past is taken a second time. What cannot be read, or is of another source, is said once in the log and tried again: the
+    tables may be made, or made anew, at any time. Runs until cancelled.
     """
-    filled = 0
+    filled, since = 0, 0.0
+    moved_from: datetime | None = None
     told: set[type[Exception]] = set()
     while True:
         # Which hours are the last ones, the stream alone can say: a replay is at any time.
-        while hub.heard == filled:  # noqa: ASYNC110 (the hub is pure: it sets no event)
+        while hub.heard == filled and (  # noqa: ASYNC110 (the hub is pure: it sets no event)
+            moved_from in {None, hub.event_time} or time.monotonic() < since + _SETTLE_S
+        ):
             await asyncio.sleep(_POLL_S)
-        heard = hub.heard
+        heard, began, at_first = hub.heard, time.monotonic(), hub.event_time
         try:
             if hub.event_time is not None:
                 await _fill(hub, folder, hub.event_time, length)
@@ -44,7 +52,8 @@ async def run(hub: Hub, folder: Path, length: timedelta) -> None:
             told.add(type(exc))
             await asyncio.sleep(_AGAIN_S)
         else:
-            filled = heard
+            moved_from = None if heard == filled else at_first
+            filled, since = heard, began
             told.clear()
 
 
