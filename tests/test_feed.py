@@ -161,7 +161,7 @@ FAILURES = {
 
 @pytest.mark.parametrize("answer", FAILURES.values(), ids=FAILURES)
 async def test_a_past_that_could_not_be_had_is_asked_for_until_it_comes(answer, monkeypatch):
-    monkeypatch.setattr(backfill, "_REST_S", 0.05)
+    monkeypatch.setattr(backfill, "_REST_S", 0.01)
     monkeypatch.setattr(backfill, "_LOOK_EVERY_S", 0.02)
     store = outdated(["A"])
     async with door_to(0) as door:

@@ -18,7 +18,7 @@ from stream_tables import CODES, at, settings, write_all, write_facilities, writ
 from energydash import config, schema
 from energydash.errors import BrokerError, FileError
 from energydash.progress import silent
-from energydash.stream import publisher, retained, subscriber
+from energydash.stream import publisher, retained, subscriber, tail
 from energydash.stream.client import Client, Outgoing, connected
 
 
@@ -249,7 +249,8 @@ async def test_messages_keep_their_distance(tmp_path):
     assert time.monotonic() - started >= 11 * 0.02
 
 
-async def test_follow_sends_what_renewed_tables_add_and_revise(tmp_path):
+async def test_follow_sends_what_renewed_tables_add_and_revise(tmp_path, monkeypatch):
+    monkeypatch.setattr(tail, "_POLL_S", 0.1)
     write_all(tmp_path, 4)
     with Server("embedded", tmp_path) as server:
         given = settings(tmp_path, server.address, follow=True)
@@ -273,8 +274,9 @@ async def test_follow_sends_what_renewed_tables_add_and_revise(tmp_path):
 
 
 async def test_renewed_tables_that_are_broken_on_the_way_are_waited_for_until_they_are_whole(
-    tmp_path, caplog
+    tmp_path, caplog, monkeypatch
 ):
+    monkeypatch.setattr(tail, "_POLL_S", 0.1)
     write_all(tmp_path, 4)
     table, stations = tmp_path / "facility_metrics_wide.csv", tmp_path / "facilities.csv"
     with Server("embedded", tmp_path) as server:
