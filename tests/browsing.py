@@ -181,6 +181,8 @@ class Visit:
             has_touch=touch,
             is_mobile=touch,
         )
+        # What is drawn in a second elsewhere can take half a minute beside other work, and a click waits for it.
+        self.context.set_default_timeout(90_000)
         self.page = self.context.new_page()
         self.page.on("request", lambda request: self.requests.append(request.url))
         self.page.on("response", self._response)
