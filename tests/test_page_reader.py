@@ -479,6 +479,10 @@ def test_the_table_is_patched_and_keeps_order_scroll_and_focus(visit):
     page.keyboard.press("Enter")
     page.get_by_test_id("detail").wait_for()
     one.wait("(code) => new URLSearchParams(location.search).get('facility') === code", LIMIT_S, focused)  # fmt: skip
+    # Nor while one reads about a station that was opened from here.
+    for _ in range(3):
+        one.wait(f"(was) => {texts} !== was", LIMIT_S, one.read(texts))
+    assert one.read(place)[1:] == before[1:]
     page.keyboard.press("Escape")
     one.wait("(code) => grid.focusedRow() === code", LIMIT_S, focused)
 

@@ -61,6 +61,8 @@ export function render({ model, el }) {
     cell.setAttribute("aria-sort", n !== sort.column ? "none" : sort.down ? "descending" : "ascending")
   })
 
+  let opened = ""
+  const open = (code) => { opened = code; model.send_msg({ do: "open", code }) }
   const make = (row) => {
     const line = document.createElement("tr")
     line.dataset.code = row[0]
@@ -70,7 +72,7 @@ export function render({ model, el }) {
     name.append(dot, row[1])
     line.append(name, ...[row[2], row[3], row[5]].map((text) => Object.assign(document.createElement("td"), { textContent: text })),
       ...COLUMNS.slice(TEXTS).map(() => document.createElement("td")))
-    line.addEventListener("click", () => { at = order.indexOf(row); line.focus(); model.send_msg({ do: "open", code: row[0] }) })
+    line.addEventListener("click", () => { at = order.indexOf(row); line.focus(); open(row[0]) })
     return line
   }
   const fill = (line) => {
@@ -123,7 +125,7 @@ export function render({ model, el }) {
     const page = Math.max(1, Math.floor(scroll.clientHeight / rowPx()) - 2)
     const by = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -order.length, End: order.length }[event.key]
     if (by) { event.preventDefault(); step(at + by) }
-    else if (event.key === "Enter" || event.key === " ") { event.preventDefault(); model.send_msg({ do: "open", code: order[at][0] }) }
+    else if (event.key === "Enter" || event.key === " ") { event.preventDefault(); open(order[at][0]) }
   })
   scroll.addEventListener("scroll", () => requestAnimationFrame(show))
   const size = new ResizeObserver(() => show())
@@ -131,7 +133,8 @@ export function render({ model, el }) {
   model.on("remove", () => size.disconnect())
   el.querySelector("[data-testid=none-clear]").addEventListener("click", () => model.send_msg({ do: "clear", field: "" }))
 
-  const busy = () => scroll.matches(":hover") || Boolean(el.getRootNode().activeElement?.closest("tbody"))
+  // Who has opened a station from here comes back to its row.
+  const busy = () => scroll.matches(":hover") || Boolean(el.getRootNode().activeElement?.closest("tbody")) || (opened && opened === model.chosen)
   model.on("cells", () => {
     for (const [code, texts] of Object.entries(model.cells)) cells.set(code, texts)
     if (sort.column >= TEXTS && !busy()) arrange()
