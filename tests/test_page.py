@@ -416,6 +416,10 @@ def test_the_map_shows_what_flows_at_the_moment_and_shades_the_states(visit):
     page.get_by_test_id("slider").press("Home")
     one.wait("document.documentElement.dataset.past === 'yes'", LIMIT_S)
     one.wait("(was) => String(grid.column('map', 'words')) !== was", LIMIT_S, ",".join(now))
+    # The day's beginning moves on, and takes along who looks at it.
+    one.moves(intervals=3)
+    assert one.read("document.documentElement.dataset.past") == "yes"
+    assert page.get_by_test_id("notice").is_hidden()
 
     x, y = one.settled(
         "(() => { const [x, y] = ['x', 'y'].map((n) => (grid.column('map', `${n}0`)[2] + grid.column('map', `${n}1`)[2]) / 2)"

@@ -1,8 +1,11 @@
 """One reader's page while the grid behind it changes: what it still looks at, and what its address says."""
 
+from datetime import timedelta
+
 from test_store import at, begin, charts, facility, values
 
 from energydash import schema
+from energydash.ui import address
 from energydash.ui.address import Look
 from energydash.ui.session import Session
 from energydash.ui.store import Store
@@ -53,12 +56,43 @@ def test_a_station_that_left_the_catalogue_leaves_the_address_and_the_reader_hea
     assert session._panes.detail.card == {}
 
 
-def test_a_time_that_is_kept_no_more_gives_way_to_the_newest():
+def test_a_reader_at_the_oldest_time_is_moved_on_with_the_day_and_not_thrown_out_of_the_past():
     store = day_of("A")
     session = Session(store, Look(moment=at(0)), None)
     assert session._panes.time.now["moment"] == at(0).timestamp()
 
     store.apply(charts([at(i) for i in range(20, 290)]))
+    session.pull()
+
+    oldest = store.times[0]
+    assert oldest > at(0)
+    assert session._look.moment == oldest
+    now = session._panes.time.now
+    assert now["moment"] == now["start"] == oldest.timestamp()
+    entry = session._panes.address.entry
+    assert (entry["query"], entry["step"]) == (address.to_query(Look(moment=oldest)), False)
+    assert session._panes.status.notice == ""
+
+
+def test_a_step_to_where_the_day_began_a_moment_ago_leads_to_where_it_begins():
+    store = day_of("A")
+    session = Session(store, Look(), None)
+    gone = int(at(0).timestamp())
+    store.apply(charts([at(i) for i in range(20, 290)]))
+    session.pull()
+
+    session._heard({"do": "time", "moment": gone})
+
+    assert session._look.moment == store.times[0]
+    session.pull()
+    assert session._look.moment == store.times[0]
+
+
+def test_an_address_opened_before_anything_came_asks_for_a_time_that_is_not_kept():
+    store = Store()
+    session = Session(store, Look(moment=at(0) - timedelta(days=3)), None)
+    begin(store, "A")
+    store.apply(charts([at(i) for i in range(20)]))
     session.pull()
 
     assert session._look.moment is None

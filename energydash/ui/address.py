@@ -117,6 +117,13 @@ def fit(
     return look, notices
 
 
+def follow(look: Look, times: Sequence[datetime]) -> Look:
+    """Move a time before all that is kept to the oldest that is."""
+    if look.moment and times and look.moment < times[0]:
+        return msgspec.structs.replace(look, moment=times[0])
+    return look
+
+
 def is_step(old: Look, new: Look) -> bool:
     """Whether going from one look to the other is a step that Back should undo; typing and playing are not."""
     return _steady(old) != _steady(new)

@@ -55,6 +55,8 @@ class Session:
         self._watch = watch or Watch(store, Rules())
         self._seen = -1
         self._seen_catalogue = -1
+        # Where the day began when it was last looked at.
+        self._oldest: datetime | None = None
         self._drawn: object = None
         self._beneath: list[str] = []
         self._waiting = False
@@ -122,6 +124,10 @@ class Session:
                 step = -1 if action.get("step") == -1 else 1
                 code = station.neighbour(self._choice.stations, self._look.facility, step)
                 self._open(code, [])
+            case "time":
+                # The slider may be an interval behind.
+                look = actions.after(self._look, action)
+                self._turn(address.follow(look, self._store.times))
             case _:
                 if action["do"] == "open" and not action.get("keep"):
                     self._beneath = []
@@ -197,10 +203,15 @@ class Session:
         self._panes.tell()
 
     def _fit(self) -> None:
-        """Leave what is not there any more."""
-        look, unfit = address.fit(self._look, self._store.by_code, self._store.times)
+        """Leave what is not there any more; whom the day's beginning overtakes is taken along."""
+        look, times, oldest = self._look, self._store.times, self._oldest
+        self._oldest = times[0] if times else None
+        if look.moment and oldest and look.moment >= oldest:
+            look = address.follow(look, times)
+        look, unfit = address.fit(look, self._store.by_code, times)
         if unfit:
             self._panes.status.notice = " ".join(unfit)
+        if look != self._look:
             self._turn(look, chosen=False)
 
     # --- drawing -------------------------------------------------------------------------------------

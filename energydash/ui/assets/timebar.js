@@ -42,7 +42,8 @@ export function render({ model, el }) {
   const paint = () => {
     slider.min = model.now.start
     slider.max = model.now.end
-    if (asked !== null && asked === model.now.moment) asked = null
+    // The day's beginning may have moved on beyond what was asked for.
+    if (asked !== null && Math.max(asked, model.now.start) === model.now.moment) asked = null
     if (asked === null) slider.value = model.now.moment || model.now.end
     const past = model.now.moment > 0
     $(".time").classList.toggle("past", past)
