@@ -22,6 +22,7 @@ from energydash.supervise.plan import Plan, plan
 from energydash.supervise.remote import DETACHED
 from energydash.supervise.screen import Screen, shown
 from energydash.supervise.supervisor import Supervisor
+from energydash.threads import to_its_end
 
 logger = logging.getLogger(__name__)
 
@@ -98,7 +99,8 @@ async def _noted(what: Plan, supervisor: Supervisor, control: Control) -> None:
         now = Running(up=me, port=control.port, token=control.token, parts=_members(supervisor))
         if now != noted:
             try:
-                await asyncio.to_thread(claim.save, what.folder, now)
+                # A thread left behind would write the file of one who has gone.
+                await to_its_end(claim.save, what.folder, now)
                 noted = now
             except FileError as exc:
                 # Full, the disk must not end what streams; it is tried again.

@@ -57,7 +57,7 @@ def clean_environment(**more: str) -> dict[str, str]:
 
 
 def energydash(
-    *arguments: str, cwd: Path, limit_s: float = 60, **env: str
+    *arguments: str, cwd: Path, limit_s: float = 120, **env: str
 ) -> subprocess.CompletedProcess[str]:
     """Run `energydash ...` in `cwd` to its end."""
     return subprocess.run(

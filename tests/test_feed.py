@@ -5,7 +5,10 @@ import base64
 import hashlib
 import json
 import re
+import socket
+import time
 from contextlib import asynccontextmanager, suppress
+from types import SimpleNamespace
 
 import pytest
 from proxies import Proxy
@@ -202,6 +205,25 @@ async def test_what_a_lost_line_has_kept_from_being_asked_is_asked_once_it_is_ba
             assert 5.0 in known()
             store.link(connected=True)
             await until(lambda: known() == {8.0}, "every correction")
+
+
+async def test_a_loop_that_stood_still_takes_what_has_come_meanwhile_for_a_sign_of_life(
+    monkeypatch,
+):
+    monkeypatch.setattr(feed, "_SILENCE_S", 0.2)
+    here, there = socket.socketpair()
+    reader, writer = await asyncio.open_connection(sock=here)
+    line = SimpleNamespace(read_message=lambda: reader.readexactly(5))
+    waiting = asyncio.create_task(feed._message(line))
+    await asyncio.sleep(0.05)
+    there.send(b"frame")
+    time.sleep(0.4)
+    assert await waiting == b"frame"
+
+    with pytest.raises(TimeoutError):
+        await feed._message(line)
+    there.close()
+    writer.close()
 
 
 def test_what_did_not_come_is_due_again_after_a_rest_that_grows_to_its_limit():

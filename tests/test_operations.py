@@ -41,17 +41,29 @@ def health(base):
         return json.loads(answer.read())
 
 
+def has_come(base):
+    """Up to when the server has values; empty where it has none yet."""
+    try:
+        return health(base)["event_time"]
+    except OSError:
+        return ""
+
+
 def contents(folder):
     """Every file, and when it was written."""
     return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
 
 
 def status(folder):
-    """What `energydash status` says, without a process for each look; None where nothing runs."""
+    """What `energydash status` says, without a process for each look; None where nothing runs, or nothing answers in time."""
     try:
         return msgspec.to_builtins(remote.status(folder / "data/live"))
     except EnergydashError:
         return None
+
+
+def seen(folder):
+    return wait_until(lambda: status(folder), 60, "it says how it is")
 
 
 @pytest.fixture(scope="module")
@@ -60,8 +72,9 @@ def detached(tmp_path_factory):
     tmp_path = tmp_path_factory.mktemp("detached")
     base = free_port(row=3)
     arguments = ("up", "--detach", "--source", "demo", "--speed", "1800", "--port-base", str(base), "--no-open")  # fmt: skip
-    done = energydash(*arguments, cwd=tmp_path)
     try:
+        # Longer than it waits itself: cut off, it would leave behind what it has started.
+        done = energydash(*arguments, cwd=tmp_path, limit_s=240)
         assert done.returncode == 0, done.stderr
         yield tmp_path, base, done
     finally:
@@ -72,25 +85,35 @@ def detached(tmp_path_factory):
 def test_on_a_full_disk_it_streams_on_says_so_and_recovers_by_itself(detached):
     """A limit on the size of files stands for a disk that is full: what comes next fails where it writes, be it a fetch or a convert."""
     folder, base, _ = detached
-    supervisor = psutil.Process(status(folder)["pid"])
+    supervisor = psutil.Process(seen(folder)["pid"])
     unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
-    before = health(base)["event_time"]
     supervisor.rlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
     try:
         failing = wait_until(
-            lambda: [p for p in status(folder)["parts"] if p["state"] == "failed"], 90, "the feed fails"
+            lambda: [p for p in seen(folder)["parts"] if p["state"] == "failed"], 90, "the feed fails"
         )  # fmt: skip
+        assert not seen(folder)["ready"]
+        before = health(base)["event_time"]
         wait_until(lambda: health(base)["event_time"] > before, 60, "it streams on")
     finally:
         supervisor.rlimit(resource.RLIMIT_FSIZE, unlimited)
-    restarts = {part["name"]: part["restarts"] for part in status(folder)["parts"]}
+    restarts = {part["name"]: part["restarts"] for part in seen(folder)["parts"]}
 
-    wait_until(lambda: status(folder)["ready"], 60, "the feed works again")
+    wait_until(lambda: seen(folder)["ready"], 60, "the feed works again")
     assert "cannot be written" in failing[0]["last_error"]
     assert "check the folder and the space left" in failing[0]["last_error"]
     # Who streams has not even noticed.
     assert {name: restarts[name] for name in ("broker", "publish", "serve", "ui")} == dict.fromkeys(("broker", "publish", "serve", "ui"), 0)  # fmt: skip
-    assert not [path for path in (folder / "data").rglob("*") if ".tmp" in path.name]
+    # But for the file that says who runs, which may be written just now.
+    left = [path for path in (folder / "data").rglob("*") if ".tmp" in path.name]
+    assert not [path for path in left if not path.name.startswith(".up.json")]
+
+
+def set_the_clock(claim):
+    """Have a claim look as after a step of the system's clock: a process's creation is told by the new one."""
+    running = json.loads(claim.read_bytes())
+    running["up"]["created"] += 3600
+    claim.write_text(json.dumps(running))
 
 
 def test_in_the_background_it_is_seen_holds_its_folder_and_is_ended_with_all_its_parts(
@@ -104,6 +127,7 @@ def test_in_the_background_it_is_seen_holds_its_folder_and_is_ended_with_all_its
     shown = energydash("status", cwd=folder)
     second = energydash("up", "--detach", "--port-base", str(free_port(row=3)), cwd=folder)
     family = [psutil.Process(now["pid"]), *descendants(now["pid"])]
+    set_the_clock(folder / "data/live/up.json")
     began = time.monotonic()
     ended = energydash("down", cwd=folder)
     took_s = time.monotonic() - began
@@ -174,7 +198,7 @@ def test_on_a_terminal_the_parts_are_a_live_table_and_two_ctrl_c_end_it_at_once(
     terminal = Thread(target=read, daemon=True)
     terminal.start()
     try:
-        wait_until(lambda: reads(b"uptime", b"restarts", b"serve", b"ready"), 60, "the table is there")  # fmt: skip
+        wait_until(lambda: reads(b"uptime", b"restarts", b"serve", b"grid is at"), 90, "the table is there")  # fmt: skip
         deaf = Up(process, "").part("serve")
         family = descendants(process.pid)
         # Stopped, it does not end when it is asked to.
@@ -182,9 +206,9 @@ def test_on_a_terminal_the_parts_are_a_live_table_and_two_ctrl_c_end_it_at_once(
         process.send_signal(signal.SIGINT)
         wait_until(lambda: reads(b"Ctrl-C again kills"), 30, "it says that it stops")
         process.send_signal(signal.SIGINT)
-        began = time.monotonic()
+        # Asked politely it would be waited for, longer than this.
+        killed = psutil.wait_procs([deaf], timeout=2.5)[0]
         code = process.wait(timeout=30)
-        took_s = time.monotonic() - began
     finally:
         process.kill()
         process.wait()
@@ -192,7 +216,7 @@ def test_on_a_terminal_the_parts_are_a_live_table_and_two_ctrl_c_end_it_at_once(
         os.close(main)
 
     assert code in {130, -2}
-    assert took_s < 2.5
+    assert killed
     assert psutil.wait_procs(family, timeout=10)[1] == []
     hidden, back = b"\x1b[?25l", b"\x1b[?25h"
     assert 0 <= shown.rfind(hidden) < shown.rfind(back)
@@ -303,13 +327,13 @@ def recording(tmp_path_factory):
 def test_a_recording_is_replayed_without_a_page_and_stays_as_it_was(recording, tmp_path):
     before = contents(recording)
     base = free_port(row=3)
-    arguments = ("--replay", str(recording), "--no-ui", "--speed", "120", "--port-base", str(base))  # fmt: skip
+    arguments = ("--replay", str(recording), "--no-ui", "--speed", "60", "--port-base", str(base))  # fmt: skip
     with running("up", *arguments, cwd=tmp_path) as process:
         said = tmp_path / "stderr.txt"
         wait_until(lambda: "the recording is at" in said.read_text(), 90, "it says where it is")
-        first = health(base)["event_time"]
-        wait_until(lambda: health(base)["event_time"] > first, 60, "it moves on")
-        names = [part["name"] for part in status(tmp_path)["parts"]]
+        first = wait_until(lambda: has_come(base), 60, "its past is there")
+        wait_until(lambda: has_come(base) > first, 60, "it moves on")
+        names = [part["name"] for part in seen(tmp_path)["parts"]]
         assert interrupt(process, 10) == 130
 
     assert re.match(r"2026-03-01T(0[89]|1[01])", first)
@@ -331,7 +355,7 @@ def test_the_broker_may_be_a_cluster_behind_certificates_of_which_a_node_is_dead
         )  # fmt: skip
         with running("up", *arguments, cwd=tmp_path) as process:
             wait_until(lambda: (now := status(tmp_path)) and now["ready"], 90, "all of it is ready")  # fmt: skip
-            names = [part["name"] for part in status(tmp_path)["parts"]]
+            names = [part["name"] for part in seen(tmp_path)["parts"]]
             assert interrupt(process, 10) == 130
 
     assert names == ["convert", "publish", "serve"]

@@ -396,9 +396,29 @@ def test_what_is_missing_here_and_not_there_is_asked_for_once():
     assert set(gaps.due(store)) == {each.code for each in PLANTS}
     assert gaps.due(store) == []
     store.apply(schema.FacilityUpdate(seq=1, values=values(("BAYSW", 2, 1.0))))
-    # The last three may be on their way still: one more interval settles the fourth last.
+    # Of the one that is shown more may be on its way still: the next one says that it is over.
     store.apply(charts([at(6)], reporting=5))
     assert gaps.due(store) == ["BAYSW", "MACARTH", "HPR", "HORN1", "OLD"]
+
+
+def test_what_a_burst_passed_over_is_asked_for_at_once():
+    codes = [each.code for each in PLANTS]
+    store = store_of(*PLANTS)
+    gaps = backfill.Gaps()
+    store.apply(
+        schema.FacilityUpdate(seq=1, values=values(*[(code, 0, 1.0) for code in codes]))
+    )
+    store.apply(charts([at(0)], reporting=len(codes)))
+    gaps.due(store)
+    assert gaps.due(store) == []
+
+    # Two intervals in one tick: the stream tells the newest values alone.
+    store.apply(
+        schema.FacilityUpdate(seq=2, values=values(*[(code, 2, 1.0) for code in codes]))
+    )
+    store.apply(charts([at(1), at(2)], reporting=len(codes)))
+    assert set(gaps.due(store)) == set(codes)
+    assert gaps.due(store) == []
 
 
 def test_a_correction_of_an_earlier_interval_is_asked_for():

@@ -243,12 +243,36 @@ async def test_the_publisher_starts_only_where_a_broker_answers(tmp_path):
     asked = {"port": free_port(), "server_port": free_port()}
     what = plan(UpSettings(data_dir=tmp_path, source="demo", broker=broker.address.url, **asked))  # fmt: skip
     publish = Supervisor(what).publish
+    looks = []
+    answers, publish._needs = publish._needs, lambda: looks.append(1) or answers()
     running = asyncio.create_task(publish.for_ever())
     try:
-        await until(lambda: publish.phase is Phase.WAITING, "it waits")
+        await until(lambda: len(looks) > 2, "it looks for the broker")
         assert (publish.phase, publish.pid) == (Phase.WAITING, None)
         with broker:
             await until(lambda: publish.pid is not None, "it is started")
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_another_programs_broker_on_our_port_is_not_taken_for_ours(tmp_path):
+    ports = {"port": free_port(), "server_port": free_port()}
+    theirs = Server("embedded", tmp_path)
+    what = plan(UpSettings(data_dir=tmp_path, source="demo", **ports))
+    supervisor = Supervisor(msgspec.structs.replace(what, broker=theirs.address))
+    with theirs:
+        assert not await supervisor._broker_answers()
+        # Ours finds the port taken.
+        ours = asyncio.create_task(supervisor.broker.once())
+        await until(lambda: supervisor.broker.pid is not None, "ours is started")
+        while not ours.done():
+            assert not await supervisor._broker_answers()
+        assert await ours != 0
+    running = asyncio.create_task(supervisor.broker.once())
+    try:
+        await until(supervisor.broker.ready.is_set, "ours runs")
+        assert await supervisor._broker_answers()
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)

@@ -130,7 +130,8 @@ async def run(app: Litestar, door: socket.socket, doorkeeper: Doorkeeper | None 
         await asyncio.shield(serving)
     except asyncio.CancelledError:
         server.end()
-        await asyncio.wait_for(serving, 2 * _STOP_WITHIN_S)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(serving, 2 * _STOP_WITHIN_S)
         raise
 
 

@@ -32,9 +32,14 @@ def merged(
             here = stations[1]
             stations = next(left, None)
         if values and values[0] == moment:
-            there = values[1]
+            there = sorted(values[1], key=_closes)
             values = next(right, None)
         yield Interval(moment, here, there)
+
+
+def _closes(record: MarketRecord) -> bool:
+    """Whether a value is a network's demand: it goes last, for a reader takes an interval that has it for whole."""
+    return record.metric == "demand" and record.network_region is None
 
 
 def market_key(record: MarketRecord) -> tuple[str, str, str | None]:

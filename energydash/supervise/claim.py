@@ -17,6 +17,8 @@ from energydash.files.folder import write
 _FILE = "up.json"
 _LOCK = ".up.lock"
 _PRIVATE = 0o600
+# Who looks whether anybody runs holds the lock for a moment.
+_LOOKED_WITHIN_S = 0.5
 
 
 class Member(msgspec.Struct, frozen=True):
@@ -89,7 +91,7 @@ def held(folder: Path) -> Iterator[None]:
     lock = FileLock(folder / _LOCK)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=_LOOKED_WITHIN_S)
     except Timeout:
         raise EnergydashError(
             f"another `energydash up` runs in {folder}: `energydash status` shows it, `energydash down` ends it"

@@ -103,6 +103,21 @@ def memory_mb(pid: int | None) -> float | None:
         return None
 
 
+def listens_on(pid: int | None, port: int) -> bool:
+    """Whether a process is the one that listens on a port; where the system does not tell, it is taken to be."""
+    if pid is None:
+        return False
+    try:
+        sockets = psutil.Process(pid).net_connections("tcp")
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.Error:
+        return True
+    return any(
+        each.status == psutil.CONN_LISTEN and each.laddr.port == port for each in sockets
+    )
+
+
 def created(pid: int) -> float | None:
     """Give when a process began: with the pid it names one process for ever, since pids come again."""
     try:

@@ -43,7 +43,7 @@ class Part:
     """A child that runs an `energydash` command.
 
     `environment` is for secrets: what stands among a process's arguments, everybody on the machine can read.
-    Without a `probe`, a part counts as ready as soon as it runs. What it `needs` must answer before each of its starts: to die of
+    Without a `probe`, a part counts as ready as soon as it runs; `failing` is a batch job from a failure to its next success. What it `needs` must answer before each of its starts: to die of
     another's absence would be held against it. `port` is where it listens, for whoever looks. A `tireless` part is started again
     whatever happens, any other only once it has been ready: what fails from the start has a cause that stays.
     """
@@ -66,6 +66,7 @@ class Part:
         self.started = 0.0
         self.restarts = 0
         self.last_words = ""
+        self.failing = False
         self.ready = asyncio.Event()
         self._arguments = arguments
         self._environment = environment or {}
@@ -177,8 +178,10 @@ class Part:
         if code == 0:
             self.phase = Phase.DONE
             self.last_words = ""
+            self.failing = False
             return
         self.phase = Phase.FAILED
+        self.failing = True
         self.restarts += 1
         raise EnergydashError(self.error or f"{self.name} ended with exit code {code}")
 

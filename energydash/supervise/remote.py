@@ -101,27 +101,34 @@ def down(folder: Path) -> bool:
     running = claim.load(folder)
     if running is None:
         return False
-    was_there = _end(running)
+    was_there = _end(running, folder)
     for part in running.parts:
-        was_there |= _kill(part)
+        if (process := found(part)) is not None:
+            _kill(process, part.name)
+            was_there = True
     if not claim.is_held(folder):
         claim.forget(folder)
     return was_there
 
 
-def _end(running: Running) -> bool:
+def _end(running: Running, folder: Path) -> bool:
     process = found(running.up)
-    if process is None:
+    # Where the clock was set since, no time of creation is what it was: the answer of who holds the folder names it as well.
+    if process is None and not claim.is_held(folder):
         return False
     try:
-        ask(running, "down")
+        process = psutil.Process(ask(running, "down").pid)
+    except psutil.NoSuchProcess:
+        return True
     except EnergydashError:
+        if process is None:
+            raise
         # It does not listen any more: the system's own way then.
         process.terminate()
     try:
         process.wait(_GONE_WITHIN_S)
     except psutil.TimeoutExpired:
-        _kill(running.up)
+        _kill(process, running.up.name)
     return True
 
 
@@ -135,17 +142,11 @@ def found(member: Member) -> psutil.Process | None:
         return None
 
 
-def _kill(member: Member) -> bool:
-    process = found(member)
-    if process is None:
-        return False
+def _kill(process: psutil.Process, name: str) -> None:
     try:
         process.kill()
         process.wait(_KILLED_WITHIN_S)
     except psutil.NoSuchProcess:
         pass
     except psutil.Error as exc:
-        raise EnergydashError(
-            f"{member.name} (pid {member.pid}) cannot be ended: {exc}"
-        ) from exc
-    return True
+        raise EnergydashError(f"{name} (pid {process.pid}) cannot be ended: {exc}") from exc

@@ -11,7 +11,7 @@ from energydash.config import Secret
 from energydash.errors import EnergydashError
 from energydash.supervise import plan as plans
 from energydash.supervise.feed import Feed
-from energydash.supervise.gauges import Server, memory_mb
+from energydash.supervise.gauges import Server, listens_on, memory_mb
 from energydash.supervise.now import PartNow, UpNow
 from energydash.supervise.part import Part, Phase
 from energydash.supervise.plan import Plan
@@ -96,6 +96,11 @@ class Supervisor:
 
     async def _broker_answers(self) -> bool:
         nodes = self.plan.broker.all
+        # Another program's broker may have taken the port since it was free.
+        if self.plan.embedded and not await asyncio.to_thread(
+            listens_on, self.broker.pid, nodes[0].port
+        ):
+            return False
         return any(await asyncio.gather(*(_listens(node.host, node.port) for node in nodes)))
 
     async def _page_answers(self) -> bool:
@@ -156,7 +161,9 @@ class Supervisor:
 
 
 def _is_well(part: Part) -> bool:
-    # The batch jobs come and go; a failed one is told, and tried again.
+    # The batch jobs come and go; a failed one is told, and is well once it has succeeded.
+    if part.failing:
+        return False
     return part.phase in _AT_REST or (part.phase is Phase.STARTING and part.name in {"fetch", "convert"})  # fmt: skip
 
 

@@ -64,12 +64,14 @@ class Gaps:
 
     def _missing(self, store: Store) -> set[str]:
         inside = [each.code for each in store.facilities if each.network == nem.NETWORK]
-        settled = store.settled
-        power, _ = store.past.table(settled, inside)
+        shown = store.shown_time
+        # What is behind the interval shown has come: of several that came at once the stream told the newest alone.
+        behind = [moment for moment in store.times if shown and moment < shown]
+        power, _ = store.past.table(behind, inside)
         absent = np.isnan(power)
         wanted: set[str] = set()
         tried = {}
-        for i, moment in enumerate(settled):
+        for i, moment in enumerate(behind):
             counted = store.row(moment, nem.NETWORK).reporting
             tried[moment] = counted
             if len(inside) - int(absent[i].sum()) < counted != self._tried.get(moment):

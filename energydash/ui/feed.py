@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 _CONNECT_WITHIN_S = 5.0
 # The server says `status` every second: three of them missing is a dead line.
 _SILENCE_S = 3.5
+# A loop that stood still meets its own timers before what has come meanwhile.
+_ONE_MORE_LOOK_S = 0.5
 _PAUSES_S = (0.2, 0.5, 1.0, 2.0, 4.0)
 _MAX_FRAME_BYTES = 32 * 1024 * 1024
 _UNAUTHORISED = (401, 403)
@@ -72,8 +74,7 @@ async def _listen(settings: UiSettings, store: Store, wake: Callable[[], None]) 
     connection = await _connect(settings, store)
     try:
         while True:
-            async with asyncio.timeout(_SILENCE_S):
-                message = await connection.read_message()
+            message = await _message(connection)
             if message is None:
                 if connection.close_code == _POLICY:
                     logger.warning(
@@ -84,6 +85,23 @@ async def _listen(settings: UiSettings, store: Store, wake: Callable[[], None]) 
             wake()
     finally:
         connection.close()
+
+
+async def _message(connection: WebSocketClientConnection) -> str | bytes | None:
+    """Wait for a message; None is the end.
+
+    Raises:
+        TimeoutError: the line is dead.
+    """
+    reading = asyncio.ensure_future(connection.read_message())
+    try:
+        for limit_s in (_SILENCE_S, _ONE_MORE_LOOK_S):
+            done, _ = await asyncio.wait({reading}, timeout=limit_s)
+            if done:
+                return await reading
+    finally:
+        reading.cancel()
+    raise TimeoutError("it is silent")
 
 
 def _address(backend: str, store: Store) -> str:

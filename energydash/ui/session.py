@@ -267,9 +267,10 @@ class Session:
         self._map.choose(look.facility)
         self._panes.number(shown, row, self._choice)
         self._panes.sum_up(shown, self._choice)
+        # First, for a pane that closes gives the focus back to the table's row, and the row then keeps its place.
+        self._panes.open(look, instant, self._beneath)
         if look.tab == "table":
             self._panes.tabulate(self._choice, instant)
-        self._panes.open(look, instant, self._beneath)
         self._panes.clock(shown, past=past)
 
     def _share(self, instant: Instant) -> Share:

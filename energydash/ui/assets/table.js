@@ -61,8 +61,7 @@ export function render({ model, el }) {
     cell.setAttribute("aria-sort", n !== sort.column ? "none" : sort.down ? "descending" : "ascending")
   })
 
-  let opened = ""
-  const open = (code) => { opened = code; model.send_msg({ do: "open", code }) }
+  const open = (code) => model.send_msg({ do: "open", code })
   const make = (row) => {
     const line = document.createElement("tr")
     line.dataset.code = row[0]
@@ -133,8 +132,8 @@ export function render({ model, el }) {
   model.on("remove", () => size.disconnect())
   el.querySelector("[data-testid=none-clear]").addEventListener("click", () => model.send_msg({ do: "clear", field: "" }))
 
-  // Who has opened a station from here comes back to its row.
-  const busy = () => scroll.matches(":hover") || Boolean(el.getRootNode().activeElement?.closest("tbody")) || (opened && opened === model.chosen)
+  // Who has opened a station comes back to its row.
+  const busy = () => scroll.matches(":hover") || Boolean(el.getRootNode().activeElement?.closest("tbody")) || Boolean(model.chosen)
   model.on("cells", () => {
     for (const [code, texts] of Object.entries(model.cells)) cells.set(code, texts)
     if (sort.column >= TEXTS && !busy()) arrange()
