@@ -22,9 +22,11 @@ FLAGS = (
 needs_chromium = [
     pytest.mark.browser,
     pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed"),
+    # The first test of a file waits for what all of them share, and each step may take a while.
+    pytest.mark.timeout(600),
 ]
 
-LIMIT_S = 30
+LIMIT_S = 90
 """How long to wait for what a page does at once: a limit costs nothing while it holds, and a busy machine is slow."""
 
 # Reads the page's models: `of` gives the source of a figure's glyph whose data has a column.
@@ -134,7 +136,7 @@ def first_view(context, url):
     page = context.new_page()
     page.add_init_script(PAINT)
     page.goto(url)
-    page.wait_for_function("window.painted && window.live", timeout=30_000)
+    page.wait_for_function("window.painted && window.live", timeout=LIMIT_S * 1000)
     seen = page.evaluate(
         """(() => { const [way] = performance.getEntriesByType("navigation"); return {
           answered: way.responseEnd / 1000, painted: window.painted / 1000, live: window.live / 1000,
@@ -180,9 +182,11 @@ class Visit:
             color_scheme=scheme,
             has_touch=touch,
             is_mobile=touch,
+            # What is half faded in has no contrast yet.
+            reduced_motion="reduce",
         )
         # What is drawn in a second elsewhere can take half a minute beside other work, and a click waits for it.
-        self.context.set_default_timeout(90_000)
+        self.context.set_default_timeout(LIMIT_S * 1000)
         self.page = self.context.new_page()
         self.page.on("request", lambda request: self.requests.append(request.url))
         self.page.on("response", self._response)
@@ -229,6 +233,7 @@ class Visit:
 
     def settled(self, expression):
         """Read a place on the screen once it no longer moves: at first the page is still being laid out."""
+        self.read("delete window.place")
         self.page.wait_for_function(
             f"() => {{ const now = JSON.stringify({expression}), still = window.place === now;"
             " window.place = now; return still }",

@@ -68,10 +68,12 @@ class Reader:
                 pass
         return frame
 
-    async def greeting(self) -> dict[str, dict]:
-        """Read what every newcomer gets, to its `status`."""
+    async def greeting(self, *, anew: bool = False) -> dict[str, dict]:
+        """Read what every newcomer gets, to its `status`; who begins `anew` may hear that of a second before."""
         frames = {}
-        while "status" not in frames:
+        while "status" not in frames or (
+            anew and not any("initial" in kind for kind in frames)
+        ):
             frame = await self.frame()
             frames[frame["type"]] = frame
         return frames

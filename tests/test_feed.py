@@ -217,7 +217,7 @@ async def test_a_loop_that_stood_still_takes_what_has_come_meanwhile_for_a_sign_
     waiting = asyncio.create_task(feed._message(line))
     await asyncio.sleep(0.05)
     there.send(b"frame")
-    time.sleep(0.4)
+    time.sleep(0.4)  # noqa: ASYNC251 (the loop is to stand still)
     assert await waiting == b"frame"
 
     with pytest.raises(TimeoutError):

@@ -79,14 +79,14 @@ async def test_all_addresses_have_only_so_many_connections_together():
 
 async def test_who_asks_too_often_is_told_when_to_come_back():
     async with (
-        serving(limits=Limits(requests_per_address=2)) as live,
+        serving(limits=Limits(requests_per_address=0.25)) as live,
         httpx.AsyncClient(base_url=live.http) as client,
     ):
-        answers = [await client.get("/") for _ in range(12)]
+        answers = [await client.get("/") for _ in range(4)]
         opened = await refused(live)
 
     codes = [answer.status_code for answer in answers]
-    assert codes.index(429) >= 8
+    assert codes.index(429) >= 1
     assert codes[-1] == opened == 429
     assert int(answers[-1].headers["retry-after"]) >= 1
     assert answers[-1].headers["content-type"] == "application/problem+json"
@@ -146,7 +146,7 @@ async def test_who_hangs_up_within_the_handshake_is_counted_out():
     ids=["nothing", "half a request", "a request and a half"],
 )  # fmt: skip
 async def test_a_request_that_does_not_end_is_hung_up_on(said, monkeypatch):
-    monkeypatch.setattr(door, "REQUEST_WITHIN_S", 0.3)
+    monkeypatch.setattr(door, "REQUEST_WITHIN_S", 1.0)
     async with serving() as live, line(live) as (reader, writer):
         started = time.monotonic()
         for byte in said:
@@ -199,7 +199,7 @@ async def taking_a_large_answer(live):
 
 
 async def test_who_reads_slowly_gets_the_whole_answer(monkeypatch):
-    monkeypatch.setattr(door, "REQUEST_WITHIN_S", 0.3)
+    monkeypatch.setattr(door, "REQUEST_WITHIN_S", 1.0)
     async with (
         serving(ticking=False) as live,
         taking_a_large_answer(live) as (reader, _, length),
@@ -207,9 +207,9 @@ async def test_who_reads_slowly_gets_the_whole_answer(monkeypatch):
         got, started = 0, time.monotonic()
         while got < length and (some := await asyncio.wait_for(reader.read(4096), 30)):
             got += len(some)
-            await asyncio.sleep(0.02)  # its line is slow
+            await asyncio.sleep(0.05)  # its line is slow
     assert got == length > 150_000
-    assert time.monotonic() - started > 2 * door.REQUEST_WITHIN_S
+    assert time.monotonic() - started > 1.5 * door.REQUEST_WITHIN_S
 
 
 async def test_half_a_request_after_a_large_answer_is_hung_up_on(monkeypatch):
@@ -225,7 +225,7 @@ async def test_half_a_request_after_a_large_answer_is_hung_up_on(monkeypatch):
 
 async def test_a_client_that_has_died_without_a_word_is_hung_up_on(monkeypatch):
     monkeypatch.setattr(app, "PING_EVERY_S", 0.2)
-    monkeypatch.setattr(app, "PONG_WITHIN_S", 1.0)
+    monkeypatch.setattr(app, "PONG_WITHIN_S", 4.0)
     monkeypatch.setattr(door, "_LINGER_S", 0.2)
     async with serving() as live, line(live) as (_, writer):
         feed(live)

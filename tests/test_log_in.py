@@ -57,7 +57,7 @@ def guarded(tmp_path_factory):
 
 def status(url):
     try:
-        return httpx.get(url).status_code
+        return httpx.get(url, timeout=60).status_code
     except httpx.HTTPError:
         return 0
 
@@ -67,7 +67,7 @@ def log_in(client, url, name=NAME, password=PASSWORD, query=""):
 
 
 def test_without_a_log_in_there_is_a_log_in_page_and_nothing_else(guarded):
-    with httpx.Client() as client:
+    with httpx.Client(timeout=60) as client:
         answer = client.get(f"{guarded}/")
         assert answer.status_code == 302
         assert answer.next_request.url.path == f"{PREFIX}/login"
@@ -77,12 +77,16 @@ def test_without_a_log_in_there_is_a_log_in_page_and_nothing_else(guarded):
     assert set(re.findall(r"https?://[^'\"\s>]+", page.text)) <= {"http://www.w3.org/2000/svg"}
     assert "default-src 'none'" in page.headers["content-security-policy"]
     with pytest.raises(websockets.InvalidStatus) as refused:
-        connect(f"{guarded.replace('http', 'ws')}/ws", subprotocols=["bokeh", "made.up"])
+        connect(
+            f"{guarded.replace('http', 'ws')}/ws",
+            subprotocols=["bokeh", "made.up"],
+            open_timeout=60,
+        )
     assert refused.value.response.status_code == 403
 
 
 def test_the_right_password_opens_the_page_and_its_socket(guarded):
-    with httpx.Client() as client:
+    with httpx.Client(timeout=60) as client:
         answer = log_in(client, guarded, query="?next=/grid/%3Fregion=NSW1")
         assert answer.status_code == 302
         assert answer.headers["location"] == "/grid/?region=NSW1"
@@ -100,13 +104,14 @@ def test_the_right_password_opens_the_page_and_its_socket(guarded):
         f"{guarded.replace('http', 'ws')}/ws",
         subprotocols=["bokeh", token],
         additional_headers={"Cookie": cookies},
+        open_timeout=60,
     ) as socket:
         assert "ACK" in socket.recv(timeout=30)
 
 
 def test_pages_of_other_origins_may_not_open_the_socket(guarded):
     own = guarded.removesuffix(PREFIX)
-    with httpx.Client() as client:
+    with httpx.Client(timeout=60) as client:
         log_in(client, guarded)
         cookies = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
 
@@ -116,6 +121,7 @@ def test_pages_of_other_origins_may_not_open_the_socket(guarded):
                 f"{guarded.replace('http', 'ws')}/ws",
                 subprotocols=["bokeh", token],
                 additional_headers={"Cookie": cookies},
+                open_timeout=60,
                 origin=origin,
             )
 
@@ -131,7 +137,7 @@ def test_pages_of_other_origins_may_not_open_the_socket(guarded):
     [(NAME, "wrong"), (NAME, ""), ("nobody", PASSWORD), ("", ""), (NAME, "x" * 200)],
 )
 def test_anything_else_is_refused_in_the_same_words(guarded, name, password):
-    with httpx.Client() as client:
+    with httpx.Client(timeout=60) as client:
         answer = log_in(client, guarded, name, password)
         assert answer.status_code == 403
         assert "not known here" in answer.text
@@ -228,13 +234,17 @@ def test_what_is_no_origin_is_refused(text):
 
 
 def test_a_page_that_stays_open_keeps_its_token_but_no_right_without_its_cookie(guarded):
-    with httpx.Client() as client:
+    with httpx.Client(timeout=60) as client:
         log_in(client, guarded)
         token = re.search(r'"token":"([^"]+)"', client.get(f"{guarded}/").text).group(1)
     assert get_token_payload(token)["session_expiry"] > time.time() + 365 * 24 * 3600
 
     with pytest.raises(websockets.InvalidStatus) as refused:
-        connect(f"{guarded.replace('http', 'ws')}/ws", subprotocols=["bokeh", token])
+        connect(
+            f"{guarded.replace('http', 'ws')}/ws",
+            subprotocols=["bokeh", token],
+            open_timeout=60,
+        )
     assert refused.value.response.status_code == 403
 
 

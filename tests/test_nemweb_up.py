@@ -39,10 +39,11 @@ def test_a_file_that_appears_moves_the_markers_of_the_page(browser, web, tmp_pat
         try:
             assert "the live grid is at" in said.read_text()
             before = visit.read("grid.column('map', 'size')")
+            newest = visit.read("Math.max(...grid.column('stack', 't'))")
             for folder in (tree.SCADA, tree.DISPATCH):
                 web.publish(tree.published(folder, web.newest + tree.STEP))
 
-            visit.moves(1, LIMIT_S)
+            visit.wait("(was) => Math.max(...grid.column('stack', 't')) > was", LIMIT_S, newest)
             visit.wait(
                 "(old) => String(grid.column('map', 'size')) !== String(old)", LIMIT_S, before
             )

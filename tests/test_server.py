@@ -116,7 +116,7 @@ async def test_subscribe_narrows_what_comes():
             await reader.send(
                 {"type": "subscribe", "filter": {"regions": ["NSW1"], "fuels": ["wind"]}}
             )
-            frames = await reader.greeting()
+            frames = await reader.greeting(anew=True)
             live.hub.facilities([power("COAL", 3, 1.0)])
             live.fanout.tick(with_status=False)
             live.hub.facilities([power("FARM", 3, 2.0), power("SUN", 3, 3.0)])
@@ -136,7 +136,7 @@ async def test_subscribe_chooses_channels():
         async with live.reader() as reader:
             await reader.greeting()
             await reader.send({"type": "subscribe", "channels": ["market"]})
-            assert "initial_market_data" in await reader.greeting()
+            assert "initial_market_data" in await reader.greeting(anew=True)
             live.hub.facilities([power("COAL", 3, 1.0)])
             live.hub.market([price(3, 1.0)])
             assert (await reader.until("facility_update", "market_update"))["values"]

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -70,8 +71,11 @@ class Feed:
             group.create_task(self._convert_changes(), name="convert")
 
     async def _again(self, pause_s: float) -> None:
+        # By the clock, so that slow rounds do not let the stream run dry.
+        due = time.monotonic()
         while True:
-            await asyncio.sleep(pause_s)
+            due = max(due + pause_s, time.monotonic())
+            await asyncio.sleep(due - time.monotonic())
             with _forgiven():
                 await self.fetch.or_fail()
                 await self.convert.or_fail()
