@@ -4,7 +4,7 @@ import asyncio
 
 import httpx
 import pytest
-from browsing import chromium, needs_chromium
+from browsing import LIMIT_S, chromium, needs_chromium
 from servers import serving
 from test_server import feed
 
@@ -88,6 +88,7 @@ async def test_a_browser_hands_the_answer_to_the_allowed_page_alone():
             def browse():
                 with chromium() as browser:
                     tab = browser.new_page()
+                    tab.set_default_timeout(LIMIT_S * 1000)
                     tab.goto(allowed)
                     mine = tab.evaluate(read)
                     tab.goto(other)

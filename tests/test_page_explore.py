@@ -190,6 +190,7 @@ def test_behind_a_log_in_and_a_path_the_page_lives_and_says_what_is_missing(brow
         wait_until(lambda: status(f"{origin}/grid/liveness") == 200, LIMIT_S, "the page lives")
         context = browser.new_context(viewport={"width": 1440, "height": 900})
         stack.callback(context.close)
+        context.set_default_timeout(LIMIT_S * 1000)
         page, requests, bad = context.new_page(), [], []
         page.on("request", lambda request: requests.append(request.url))
         page.on("response", lambda answer: bad.append(answer.url) if answer.status >= 400 else None)  # fmt: skip

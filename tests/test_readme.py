@@ -14,7 +14,7 @@ import httpx
 import polars as pl
 import pytest
 from brokers import Server
-from browsing import CHROMIUM, FLAGS, chromium, needs_chromium
+from browsing import CHROMIUM, FLAGS, LIMIT_S, chromium, needs_chromium
 from clusters import NATS
 from processes import energydash, free_port, running, wait_until
 from readme import BLOCKS, README, block, commands
@@ -195,6 +195,7 @@ async def test_the_rest_client_in_javascript_works():
     def browse(live):
         with chromium() as browser:
             page = browser.new_page()
+            page.set_default_timeout(LIMIT_S * 1000)
             lines = []
             page.goto(live.http)
             page.on("console", lambda message: lines.append(message.text))

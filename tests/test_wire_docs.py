@@ -8,7 +8,7 @@ import sys
 import msgspec
 import pytest
 from brokers import until
-from browsing import chromium, needs_chromium
+from browsing import LIMIT_S, chromium, needs_chromium
 from readme import README, block
 from servers import Live, serving
 from test_server import feed, power
@@ -112,6 +112,7 @@ async def test_readmes_javascript_client_works():
         def browse() -> None:
             with chromium() as browser:
                 page = browser.new_page()
+                page.set_default_timeout(LIMIT_S * 1000)
                 page.on("console", lambda message: lines.append(message.text))
                 page.goto(live.http)
                 page.evaluate(f"() => {{ {client('js', live)} }}")
