@@ -319,6 +319,20 @@ async def test_a_refused_message_is_sent_again_before_those_after_it():
         await client.room()
 
 
+async def test_a_socket_that_is_closed_before_its_turn_to_write_is_left_alone(caplog):
+    one, other = Client(config.Broker(), "one"), Client(config.Broker(), "other")
+    here, there = socket.socketpair()
+    one._on_socket_register_write(one._client, None, here)
+    here.close()
+    await asyncio.sleep(0)
+    other._on_socket_register_write(other._client, None, there)
+    await asyncio.sleep(0)
+
+    assert caplog.records == []
+    assert asyncio.get_running_loop().remove_writer(there.fileno())
+    there.close()
+
+
 async def test_loop_starts_again_at_the_end(tmp_path):
     write_all(tmp_path, 2)
     with Server("embedded", tmp_path) as server:

@@ -262,6 +262,23 @@ class Client(aiomqtt.Client):
             self._moved.set()
 
     @override
+    def _on_socket_register_write(self, client: Any, userdata: Any, sock: Any) -> None:
+        # It may come from the thread that connects. aiomqtt takes the socket's number along, which may be closed by its turn, or
+        # another socket's.
+        self._loop.call_soon_threadsafe(self._write_when_ready, client, sock)
+
+    def _write_when_ready(self, client: Any, sock: Any) -> None:
+        if (number := sock.fileno()) >= 0:
+            self._loop.add_writer(number, self._write, client)
+
+    def _write(self, client: Any) -> None:
+        try:
+            client.loop_write()
+        except Exception as exc:  # noqa: BLE001 (whatever it is, the connection is broken)
+            if not self._disconnected.done():
+                self._disconnected.set_exception(exc)
+
+    @override
     def _on_message(self, client: Any, userdata: Any, message: MQTTMessage) -> None:
         if self._take is None:
             super()._on_message(client, userdata, message)
