@@ -221,8 +221,7 @@ async def test_intervals_keep_to_an_absolute_schedule(tmp_path):
 
     # Any one may be late on a busy machine, but none is because of those before it.
     late = [arrival - arrivals[0] - i * 0.1 for i, arrival in enumerate(arrivals)]
-    assert min(late[-12:]) <= min(late[:12]) + 0.08
-    assert min(late) > -0.1
+    assert min(late[-12:]) == pytest.approx(min(late[:12]), abs=0.08)
 
 
 async def test_the_backfill_is_sent_at_once_and_the_rest_is_paced(tmp_path):
@@ -345,6 +344,6 @@ async def test_loop_starts_again_at_the_end(tmp_path):
     # By topic: brokers keep no order between two.
     for kind, a_round in (("facility", 6), ("market", 2)):
         bodies = [body for topic, body in got if kind in topic]
-        first, second = bodies[:a_round], bodies[a_round : 2 * a_round]
-        assert first == second
+        assert len(bodies) >= 2 * a_round
+        assert bodies[a_round:] == bodies[:-a_round]
         assert all(a != b for a, b in pairwise(bodies))

@@ -42,10 +42,11 @@ class Phase(StrEnum):
 class Part:
     """A child that runs an `energydash` command.
 
-    `environment` is for secrets: what stands among a process's arguments, everybody on the machine can read. A batch job is `failing`
-    from a failure to its next success. Without a `probe`, a part counts as ready as soon as it runs. What it `needs` must answer before each of its starts: to die of
+    `environment` is for secrets: what stands among a process's arguments, everybody on the machine can read.
+    Without a `probe`, a part counts as ready as soon as it runs. What it `needs` must answer before each of its starts: to die of
     another's absence would be held against it. `port` is where it listens, for whoever looks. A `tireless` part is started again
-    whatever happens, any other only once it has been ready: what fails from the start has a cause that stays.
+    whatever happens, any other only once it has been ready: what fails from the start has a cause that stays. A batch job is
+    `failing` from a failure to its next success.
     """
 
     def __init__(

@@ -96,7 +96,7 @@ def down(folder: Path) -> bool:
     """End what runs in a folder, politely first; say whether anything did.
 
     Raises:
-        EnergydashError: it outlives even being killed.
+        EnergydashError: it does not answer and cannot be told from another process, or outlives even being killed.
     """
     running = claim.load(folder)
     if running is None:
