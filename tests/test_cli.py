@@ -6,6 +6,7 @@ import resource
 import subprocess
 import sys
 from pathlib import Path
+from shutil import copytree
 
 import pytest
 from processes import clean_environment, energydash, free_port
@@ -79,21 +80,26 @@ def test_a_missing_file_is_one_line_and_one(tmp_path):
     assert "energydash fetch" in only_line(done)
 
 
-def test_an_unreachable_broker_is_one_line_and_one(tmp_path):
-    assert energydash("fetch", "--quiet", "--days", "0.02", cwd=tmp_path).returncode == 0
-    assert energydash("convert", "--quiet", cwd=tmp_path).returncode == 0
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Half an hour of the simulated grid, with its tables."""
+    folder = tmp_path_factory.mktemp("tables")
+    assert energydash("fetch", "--quiet", "--days", "0.02", cwd=folder).returncode == 0
+    assert energydash("convert", "--quiet", cwd=folder).returncode == 0
+    return folder / "data"
 
+
+def test_an_unreachable_broker_is_one_line_and_one(data, tmp_path):
     done = energydash(
-        "publish", "--quiet", "--broker", f"127.0.0.1:{free_port()}", cwd=tmp_path
-    )
+        "publish", "--quiet", "--broker", f"127.0.0.1:{free_port()}", "--data-dir", str(data), cwd=tmp_path
+    )  # fmt: skip
 
     assert done.returncode == 1
     assert "no MQTT broker answers" in only_line(done)
 
 
-def test_a_malformed_row_names_file_and_line(tmp_path):
-    assert energydash("fetch", "--quiet", "--days", "0.02", cwd=tmp_path).returncode == 0
-    assert energydash("convert", "--quiet", cwd=tmp_path).returncode == 0
+def test_a_malformed_row_names_file_and_line(data, tmp_path):
+    copytree(data, tmp_path / "data")
     table = tmp_path / "data/csv_output/facility_metrics_wide.csv"
     lines = table.read_text().splitlines()
     lines[2] = lines[2].replace(lines[2].split(",")[2], "many", 1)

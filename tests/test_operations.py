@@ -68,10 +68,10 @@ def seen(folder):
 
 @pytest.fixture(scope="module")
 def detached(tmp_path_factory):
-    """An `up` in the background whose simulated grid runs half an hour a second; the last test to use it ends it."""
+    """An `up` in the background whose simulated grid runs an hour a second; the last test to use it ends it."""
     tmp_path = tmp_path_factory.mktemp("detached")
     base = free_port(row=3)
-    arguments = ("up", "--detach", "--source", "demo", "--speed", "1800", "--port-base", str(base), "--no-open")  # fmt: skip
+    arguments = ("up", "--detach", "--source", "demo", "--speed", "3600", "--port-base", str(base), "--no-open")  # fmt: skip
     try:
         # Longer than it waits itself: cut off, it would leave behind what it has started.
         done = energydash(*arguments, cwd=tmp_path, limit_s=240)
@@ -81,6 +81,16 @@ def detached(tmp_path_factory):
         energydash("down", "--quiet", cwd=tmp_path)
 
 
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory):
+    """Four hours of the simulated grid."""
+    folder = tmp_path_factory.mktemp("recording")
+    taken = ("--start", "2026-03-01T08:00", "--end", "2026-03-01T12:00", "--source", "demo")
+    done = energydash("fetch", "--quiet", "--data-dir", str(folder), *taken, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
 @needs_linux
 def test_on_a_full_disk_it_streams_on_says_so_and_recovers_by_itself(detached):
     """A limit on the size of files stands for a disk that is full: what comes next fails where it writes, be it a fetch or a convert."""
@@ -88,7 +98,7 @@ def test_on_a_full_disk_it_streams_on_says_so_and_recovers_by_itself(detached):
     supervisor = psutil.Process(seen(folder)["pid"])
     unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
     supervisor.rlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
-    # From here on: at this speed, what was fetched before lasts for a quarter of a minute.
+    # From here on: at this speed, what was fetched before lasts for some seconds.
     before = health(base)["event_time"]
     try:
         failing = wait_until(
@@ -170,11 +180,11 @@ def test_after_a_kill_down_finds_nobody_and_touches_nobody(tmp_path):
     assert not file.exists()
 
 
-def up_on_a_terminal(folder, **env):
-    """Start `up` on a pseudo-terminal; give it and the terminal's two ends, the reader's first."""
+def up_on_a_terminal(folder, recording, **env):
+    """Start `up` with a recording on a pseudo-terminal; give it and the terminal's two ends, the reader's first."""
     main, side = os.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "energydash", "up", "--source", "demo", "--no-open", "--port-base", str(free_port(row=3))],
+        [sys.executable, "-m", "energydash", "up", "--replay", str(recording), "--no-open", "--port-base", str(free_port(row=3))],
         cwd=folder, env=clean_environment(TERM="xterm-256color", COLUMNS="130", LINES="40", **env),
         stdin=side, stdout=side, stderr=side,
     )  # fmt: skip
@@ -182,8 +192,10 @@ def up_on_a_terminal(folder, **env):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a pseudo-terminal")
-def test_on_a_terminal_the_parts_are_a_live_table_and_two_ctrl_c_end_it_at_once(tmp_path):
-    process, main, side = up_on_a_terminal(tmp_path)
+def test_on_a_terminal_the_parts_are_a_live_table_and_two_ctrl_c_end_it_at_once(
+    recording, tmp_path
+):
+    process, main, side = up_on_a_terminal(tmp_path, recording)
     os.close(side)
     shown = bytearray()
 
@@ -199,7 +211,7 @@ def test_on_a_terminal_the_parts_are_a_live_table_and_two_ctrl_c_end_it_at_once(
     terminal = Thread(target=read, daemon=True)
     terminal.start()
     try:
-        wait_until(lambda: reads(b"uptime", b"restarts", b"serve", b"grid is at"), 90, "the table is there")  # fmt: skip
+        wait_until(lambda: reads(b"uptime", b"restarts", b"serve", b"recording is at"), 90, "the table is there")  # fmt: skip
         deaf = Up(process, "").part("serve")
         family = descendants(process.pid)
         # Stopped, it does not end when it is asked to.
@@ -296,8 +308,8 @@ run(work())
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a pseudo-terminal")
-def test_a_terminal_that_nobody_reads_stops_nothing(tmp_path):
-    process, main, side = up_on_a_terminal(tmp_path, ENERGYDASH_UI="false")
+def test_a_terminal_that_nobody_reads_stops_nothing(recording, tmp_path):
+    process, main, side = up_on_a_terminal(tmp_path, recording, ENERGYDASH_UI="false")
     up = Up(process, "")
     try:
         wait_until(lambda: select.select([main], [], [], 0)[0], 60, "it writes")
@@ -313,16 +325,6 @@ def test_a_terminal_that_nobody_reads_stops_nothing(tmp_path):
         process.wait()
         os.close(main)
         os.close(side)
-
-
-@pytest.fixture(scope="module")
-def recording(tmp_path_factory):
-    """Four hours of the simulated grid."""
-    folder = tmp_path_factory.mktemp("recording")
-    taken = ("--start", "2026-03-01T08:00", "--end", "2026-03-01T12:00", "--source", "demo")
-    done = energydash("fetch", "--quiet", "--data-dir", str(folder), *taken, cwd=folder)
-    assert done.returncode == 0, done.stderr
-    return folder
 
 
 def test_a_recording_is_replayed_without_a_page_and_stays_as_it_was(recording, tmp_path):

@@ -134,14 +134,14 @@ def settings_of(words):
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    """The `up` of a home with a broker of its own and a wall, on the simulated grid; (broker's port, first port)."""
+def home(week, tmp_path_factory):
+    """The `up` of a home with a broker of its own and a wall, on some hours of the simulated grid; (broker's port, first port)."""
     folder = tmp_path_factory.mktemp("home")
     base = free_port(row=3)
     _, *words = commands("energydash up --detach")[0]
     with Server("embedded", folder) as broker:
         chosen = settings_of("ENERGYDASH_HOME_ASSISTANT")
-        chosen |= {"ENERGYDASH_BROKER": f"mqtt://127.0.0.1:{broker.port}", "ENERGYDASH_SOURCE": "demo", "ENERGYDASH_SPEED": "240"}  # fmt: skip
+        chosen |= {"ENERGYDASH_BROKER": f"mqtt://127.0.0.1:{broker.port}", "ENERGYDASH_REPLAY": str(week / "data")}  # fmt: skip
         try:
             # Longer than it waits itself: cut off, it would leave behind what it has started.
             done = energydash(
