@@ -111,6 +111,12 @@ def _is_not_a_late_answer(record: logging.LogRecord) -> bool:
     return not str(record.msg).startswith("Unexpected message ID")
 
 
+def _is_not_of_a_browser_that_left(record: logging.LogRecord) -> bool:
+    error = record.exc_info and record.exc_info[0]
+    left = error and error.__name__ == "WebSocketClosedError"
+    return not left and not str(record.msg).startswith("Failed sending message")
+
+
 def secrets_in(environment: Mapping[str, str]) -> set[str]:
     """Give the values that must not be shown: those of variables that are named like a secret, and each part of such a list."""
     values = [value for name, value in environment.items() if _SECRET_NAME.search(name)]
@@ -139,6 +145,9 @@ def set_up(command: str, *, level: str = "INFO", folder: Path = Path("logs")) ->
     logging.getLogger("tornado.access").setLevel(logging.CRITICAL)
     # aiomqtt shows a traceback for an answer that comes after its asker was stopped.
     logging.getLogger("mqtt").addFilter(_is_not_a_late_answer)
+    # A page is often closed while something is on its way to it: Bokeh warns of that, or leaves Tornado's error to asyncio.
+    for name in ("asyncio", "bokeh.server.views.ws"):
+        logging.getLogger(name).addFilter(_is_not_of_a_browser_that_left)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file = _File(

@@ -3,16 +3,23 @@
 import json
 import logging
 import os
+import socket
 import stat
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 import msgspec
 import pytest
+from brokers import until
 from hypothesis import example, given
 from hypothesis import strategies as st
-from processes import clean_environment, energydash
+from processes import clean_environment, energydash, free_port
+from test_guard import HANDSHAKE
+from tornado.httpserver import HTTPServer
+from tornado.web import Application
+from tornado.websocket import WebSocketHandler
 
 from energydash import log
 from energydash.plain import plain, plain_json
@@ -133,6 +140,27 @@ def test_the_files_are_bounded_and_private(logs, monkeypatch):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
+async def test_a_page_that_is_closed_while_it_is_told_something_is_no_error(logs):
+    log.set_up("ui", folder=logs)
+    sockets = []
+
+    class Page(WebSocketHandler):
+        def open(self):
+            sockets.append(self)
+
+    server = HTTPServer(Application([("/", Page)]))
+    server.listen(port := free_port(), "127.0.0.1")
+    with socket.create_connection(("127.0.0.1", port)) as browser:
+        browser.sendall(HANDSHAKE.replace(b"/ws/realtime", b"/"))
+        await until(lambda: sockets, "it has come")
+        # It takes nothing, so that most of this is still on its way when it goes.
+        written = weakref.ref(sockets[0].write_message("x" * 20_000_000))
+    await until(lambda: written() is None, "it has gone")
+    server.stop()
+    await server.close_all_connections()
+    assert (logs / "ui.log").read_text() == ""
+
+
 def test_a_full_disk_is_said_once_and_the_work_goes_on(tmp_path):
     (tmp_path / "logs").mkdir()
     (tmp_path / "logs/x.log").symlink_to("/dev/full")

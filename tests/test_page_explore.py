@@ -139,7 +139,7 @@ def test_coming_and_going_in_haste_breaks_nothing(browser, grid):
     theme = hasty.page.get_by_test_id("theme")
     light = hasty.read("grid.ground('stack')")
     # The first rounds are over before the first plot is drawn; the last one ends on the view, in the other theme.
-    for n in range(20):
+    for n in range(12):
         explore.click()
         if n % 4 == 0:
             theme.click()
