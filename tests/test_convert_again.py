@@ -266,6 +266,9 @@ def test_a_kill_at_any_moment_loses_nothing_and_the_next_run_is_whole(tmp_path, 
         share = 1 - (1 - (moment + 0.5) / 12) ** 2
         code, _ = run_and_kill(min(whole_s) * share)
         killed += code == -signal.SIGKILL
+        if code == 0:
+            # The machine was busier as it was measured.
+            whole_s.append(min(whole_s) * 0.7)
         after = written(tmp_path)
         assert after.keys() == before.keys()
         convert(tmp_path)

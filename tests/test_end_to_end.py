@@ -123,7 +123,7 @@ def served(folder: Path):
         with running(*arguments, cwd=folder) as process:
             wait_until(lambda: health(port) is not None, LIMIT_S, "the server answers")
             yield url, port
-            assert interrupt(process, 10) == 130
+            assert interrupt(process, 30) == 130
 
 
 def health(port: int) -> dict | None:

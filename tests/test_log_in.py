@@ -145,13 +145,13 @@ def test_anything_else_is_refused_in_the_same_words(guarded, name, password):
 
 
 def test_a_forged_cookie_is_nobodys(guarded):
-    with httpx.Client(cookies={access.COOKIE: "2|1:0|10:1|17:energydash_reader|4:YWRh|00"}) as client:  # fmt: skip
+    with httpx.Client(timeout=60, cookies={access.COOKIE: "2|1:0|10:1|17:energydash_reader|4:YWRh|00"}) as client:  # fmt: skip
         assert client.get(f"{guarded}/").status_code == 302
 
 
 def test_who_watches_over_processes_needs_no_log_in(guarded):
-    assert httpx.get(f"{guarded}/liveness").json() == {"alive": True}
-    answer = httpx.get(f"{guarded}/readiness")
+    assert httpx.get(f"{guarded}/liveness", timeout=60).json() == {"alive": True}
+    answer = httpx.get(f"{guarded}/readiness", timeout=60)
     assert answer.status_code == 503
     assert answer.json()["stage"] == "connecting"
 

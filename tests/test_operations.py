@@ -97,9 +97,9 @@ def test_on_a_full_disk_it_streams_on_says_so_and_recovers_by_itself(detached):
     folder, base, _ = detached
     supervisor = psutil.Process(seen(folder)["pid"])
     unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
-    supervisor.rlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
-    # From here on: at this speed, what was fetched before lasts for some seconds.
+    # At this speed, what was fetched before lasts for some seconds.
     before = health(base)["event_time"]
+    supervisor.rlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
     try:
         failing = wait_until(
             lambda: [p for p in seen(folder)["parts"] if p["state"] == "failed"], 90, "the feed fails"
@@ -116,8 +116,8 @@ def test_on_a_full_disk_it_streams_on_says_so_and_recovers_by_itself(detached):
     # Who streams has not even noticed.
     assert {name: restarts[name] for name in ("broker", "publish", "serve", "ui")} == dict.fromkeys(("broker", "publish", "serve", "ui"), 0)  # fmt: skip
     # But for the file that says who runs, which may be written just now.
-    left = [path for path in (folder / "data").rglob("*") if ".tmp" in path.name]
-    assert not [path for path in left if not path.name.startswith(".up.json")]
+    left = lambda: [path for path in (folder / "data").rglob("*") if ".tmp" in path.name]  # noqa: E731
+    wait_until(lambda: all(path.name.startswith(".up.json") for path in left()), 60, "no rest is left")  # fmt: skip
 
 
 def set_the_clock(claim):
@@ -151,7 +151,7 @@ def test_in_the_background_it_is_seen_holds_its_folder_and_is_ended_with_all_its
     assert "another `energydash up` runs" in second.stderr
     assert len(second.stderr.splitlines()) == 2
     assert (ended.returncode, ended.stderr) == (0, "ended\n")
-    assert took_s < 15
+    assert took_s < 30
     assert not [each for each in family if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]  # fmt: skip
     assert not (folder / "data/live/up.json").exists()
     gone = energydash("status", cwd=folder)
@@ -337,7 +337,7 @@ def test_a_recording_is_replayed_without_a_page_and_stays_as_it_was(recording, t
         first = wait_until(lambda: has_come(base), 60, "its past is there")
         wait_until(lambda: has_come(base) > first, 60, "it moves on")
         names = [part["name"] for part in seen(tmp_path)["parts"]]
-        assert interrupt(process, 10) == 130
+        assert interrupt(process, 30) == 130
 
     assert re.match(r"2026-03-01T(0[89]|1[01])", first)
     assert names == ["convert", "broker", "publish", "serve"]
@@ -359,6 +359,6 @@ def test_the_broker_may_be_a_cluster_behind_certificates_of_which_a_node_is_dead
         with running("up", *arguments, cwd=tmp_path) as process:
             wait_until(lambda: (now := status(tmp_path)) and now["ready"], 90, "all of it is ready")  # fmt: skip
             names = [part["name"] for part in seen(tmp_path)["parts"]]
-            assert interrupt(process, 10) == 130
+            assert interrupt(process, 30) == 130
 
     assert names == ["convert", "publish", "serve"]

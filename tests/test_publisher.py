@@ -18,7 +18,7 @@ from stream_tables import CODES, at, settings, write_all, write_facilities, writ
 from energydash import config, schema
 from energydash.errors import BrokerError, FileError
 from energydash.progress import silent
-from energydash.stream import publisher, retained, subscriber, tail
+from energydash.stream import client, publisher, retained, subscriber, tail
 from energydash.stream.client import Client, Outgoing, connected
 
 
@@ -130,7 +130,9 @@ async def test_what_a_broker_was_made_to_forget_is_said_again(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_a_broker_that_dies_and_comes_back_loses_no_interval(tmp_path, kind):
+async def test_a_broker_that_dies_and_comes_back_loses_no_interval(tmp_path, kind, monkeypatch):
+    # So that not all of it can be sent before the broker dies.
+    monkeypatch.setattr(client, "WINDOW", 20)
     write_all(tmp_path, 60)
     server = Server(kind, tmp_path)
     with server:
@@ -211,34 +213,38 @@ async def test_missing_tables_are_said_before_a_broker_is_asked(tmp_path):
 
 async def test_intervals_keep_to_an_absolute_schedule(tmp_path):
     write_all(tmp_path, 25)
-    arrivals = []
 
-    def note(_done, _total, _text):
-        arrivals.append(time.monotonic())
+    async def drift():
+        """By how much the last intervals are later than the first ones; any one may be late, but none because of those before it."""
+        arrivals = []
+        await publisher.run(given, lambda *_: arrivals.append(time.monotonic()))
+        late = [arrival - arrivals[0] - i * 0.1 for i, arrival in enumerate(arrivals)]
+        return min(late[-12:]) - min(late[:12])
 
     with Server("embedded", tmp_path) as server:
-        await publisher.run(settings(tmp_path, server.address, speed=3000.0), note)
-
-    # Any one may be late on a busy machine, but none is because of those before it.
-    late = [arrival - arrivals[0] - i * 0.1 for i, arrival in enumerate(arrivals)]
-    assert min(late[-12:]) == pytest.approx(min(late[:12]), abs=0.08)
+        given = settings(tmp_path, server.address, speed=3000.0)
+        # A machine that stands still in the middle makes all of the last ones late; a fault does in each try.
+        for _ in range(3):
+            if abs(found := await drift()) < 0.08:
+                break
+    assert abs(found) < 0.08
 
 
 async def test_the_backfill_is_sent_at_once_and_the_rest_is_paced(tmp_path):
-    write_all(tmp_path, 23)
+    write_all(tmp_path, 63)
     arrivals = []
 
     def note(_done, _total, _text):
         arrivals.append(time.monotonic())
 
     with Server("embedded", tmp_path) as server:
-        given = settings(tmp_path, server.address, speed=3000.0, backfill_until=at(20))
+        given = settings(tmp_path, server.address, speed=3000.0, backfill_until=at(60))
         began = time.monotonic()
         await publisher.run(given, note)
 
-    # At the pace of the rest, it would take two seconds.
-    assert arrivals[20] - arrivals[0] < 1.5
-    assert 0.2 <= arrivals[22] - began < 3
+    # At the pace of the rest, it would take six seconds.
+    assert arrivals[60] - arrivals[0] < 4
+    assert arrivals[62] - began >= 0.2
 
 
 async def test_messages_keep_their_distance(tmp_path):

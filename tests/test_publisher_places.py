@@ -21,7 +21,7 @@ from energydash.errors import ConfigError, FileError
 from energydash.progress import silent
 from energydash.schema import FacilityRecord, MarketRecord
 from energydash.server.hub import Hub
-from energydash.stream import publisher, subscriber
+from energydash.stream import client, publisher, subscriber
 from energydash.stream.client import Mark
 from energydash.stream.outbox import Outbox, after, key_of
 from energydash.stream.replay import Interval, rebase, shifted
@@ -93,6 +93,8 @@ async def test_a_stopped_run_is_resumed_after_the_last_answer_without_a_repeat(
 ):
     # What is not answered in time is sent again, as QoS 1 allows: here, the broker has time.
     monkeypatch.setattr(publisher, "_SETTLE_S", 30.0)
+    # So that a run is stopped before all of it is sent, however late that is seen.
+    monkeypatch.setattr(client, "WINDOW", 50)
     write_all(tmp_path, 200)
     with Server(kind, tmp_path) as server:
         given = settings(
@@ -122,9 +124,14 @@ async def test_between_messages_far_apart_the_place_follows_the_answers(tmp_path
             stream_of(server.address, 1) as got,
             in_background(publisher.run(given, silent)),
         ):
-            for code in CODES[:2]:
+            for number in range(2):
+                # A later one, where two answers have come since the last look.
+                later = CODES[number:]
                 await until(
-                    lambda code=code: offset.exists() and code in offset.read_text(), code
+                    lambda later=later: (
+                        offset.exists() and any(code in offset.read_text() for code in later)
+                    ),
+                    later[0],
                 )
                 # Before its interval is over.
                 assert len(got) < 4
@@ -144,6 +151,11 @@ async def test_a_loop_that_is_stopped_in_a_later_round_is_resumed_in_that_round(
     assert stations == (expected(100) * 3)[: len(stations)]
 
 
+def written(path):
+    """When it was; None where it is not there."""
+    return path.stat().st_mtime_ns if path.exists() else None
+
+
 async def test_after_a_kill_only_the_last_moment_comes_twice(tmp_path):
     tables = tmp_path / "data/csv_output"
     tables.mkdir(parents=True)
@@ -155,6 +167,12 @@ async def test_after_a_kill_only_the_last_moment_comes_twice(tmp_path):
         async with stream_of(server.address, 1) as got:
             with running(*arguments, cwd=tmp_path) as process:
                 await until(lambda: len(got) > 500, "some records", 60)
+                place = tmp_path / "data/publish_offset.json"
+                seen = written(place)
+                await until(
+                    lambda: written(place) != seen or process.poll() == 0,
+                    "its place is written",
+                )
                 process.kill()
                 process.wait()
             before = len(got)
@@ -246,7 +264,7 @@ async def test_a_loop_moves_the_grid_again_in_each_round(tmp_path, kind):
     hub = Watched()
     topics = {"facility_topic": config.FACILITY_TOPIC, "market_topic": config.MARKET_TOPIC}
     with Server(kind, tmp_path) as server:
-        given = settings(tmp_path, server.address, loop=True, speed=12_000.0)
+        given = settings(tmp_path, server.address, qos=1, loop=True, speed=12_000.0)
         async with in_background(subscriber.run(server.address, **topics, sink=hub)):
             await until(lambda: hub.connected, "the subscriber is there")
             async with in_background(publisher.run(given, silent)):
@@ -349,7 +367,7 @@ async def test_what_was_revised_while_nobody_published_comes_again(tmp_path):
 
 
 async def test_a_pause_is_not_made_up_for(tmp_path):
-    """At an interval each 50 ms, a pause of two seconds would leave forty to make up for."""
+    """At an interval each 50 ms, a pause of four seconds would leave eighty to make up for."""
     tables = tmp_path / "data/csv_output"
     tables.mkdir(parents=True)
     write_all(tables, 400)
@@ -362,11 +380,13 @@ async def test_a_pause_is_not_made_up_for(tmp_path):
                 seen = psutil.Process(process.pid)
                 await until(lambda: seen.status() == psutil.STATUS_STOPPED, "it stands still")
                 stopped = time.monotonic()
-                await until(lambda: time.monotonic() - stopped > 2.0, "two seconds")
+                await until(lambda: time.monotonic() - stopped > 4.0, "four seconds")
                 before = len(got)
                 process.send_signal(signal.SIGCONT)
                 await until(lambda: len(got) > before, "it goes on")
                 gone_on, first = time.monotonic(), len(got)
-                await until(lambda: time.monotonic() - gone_on > 2.0, "two seconds")
+                await until(lambda: time.monotonic() - gone_on > 1.0, "a second")
+                await until(lambda: len(got) >= first + 40, "ten intervals")
                 intervals, due = (len(got) - first) / 4, (time.monotonic() - gone_on) / 0.05
-    assert due / 4 <= intervals <= due + 20
+    # What was under way as it stopped comes late, where the broker is slow.
+    assert intervals <= due + 40

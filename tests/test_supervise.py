@@ -534,7 +534,8 @@ def test_tables_are_replayed_as_they_are_and_raw_answers_converted_elsewhere(tmp
     assert recording_in(raw, tmp_path / "w").tables == tmp_path / "w/replay"
 
 
-async def test_cancelling_twice_kills_at_once_what_does_not_listen():
+async def test_cancelling_twice_kills_at_once_what_does_not_listen(monkeypatch):
+    monkeypatch.setattr("energydash.supervise.part._STOP_WITHIN_S", 60.0)
     code = "import signal, sys, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nsys.stderr.write('deaf\\n')\ntime.sleep(60)"  # fmt: skip
     one = part(code)
     running = asyncio.create_task(one.for_ever())
@@ -547,7 +548,7 @@ async def test_cancelling_twice_kills_at_once_what_does_not_listen():
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
 
-    assert time.monotonic() - began < 2.8
+    assert time.monotonic() - began < 30
     wait_until(lambda: not process.is_running(), 10, "it is gone")
     assert -one.process.returncode == signal.SIGKILL
 
