@@ -71,14 +71,14 @@ def pytest_xdist_auto_num_workers() -> int:
 
 @pytest.fixture(scope="session")
 def grid(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    """A fresh `up` on the simulated grid, four times as fast as usual. Only the last file to use it kills parts of it."""
+    """A fresh `up` on the simulated grid, four times as fast as usual. Only `test_road`, after all others that need them, kills parts of it."""
     base = free_port(row=3)
     url = f"http://127.0.0.1:{base}"
     ports = ("--port-base", str(base))
     folder = tmp_path_factory.mktemp("up")
     with running("up", "--no-open", "--speed", "240", *ports, cwd=folder) as process:
         said = folder / "stderr.txt"
-        wait_until(lambda: url in said.read_text(), 120, "up says where the page is")
+        wait_until(lambda: url in said.read_text(), 300, "up says where the page is")
         yield Up(process, url, said)
 
 

@@ -14,7 +14,7 @@ from energydash import nem
 
 pytestmark = needs_chromium
 # A file that nobody expects any more is looked for every 20 s; one that is due, every two.
-LIMIT_S = 60
+LIMIT_S = 150
 READY_S = 90
 
 

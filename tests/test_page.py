@@ -80,8 +80,8 @@ def test_a_zoomed_chart_is_not_dragged_along_and_moves_the_other_one(visit):
 
     one.moves(intervals=2)
 
-    assert one.read("grid.ranges('stack').slice(0, 2)") == pytest.approx(zoomed)
-    assert one.read("grid.ranges('price').slice(0, 2)") == pytest.approx(zoomed)
+    assert one.read("grid.ranges('stack').slice(0, 2)") == pytest.approx(zoomed, rel=0, abs=1)
+    assert one.read("grid.ranges('price').slice(0, 2)") == pytest.approx(zoomed, rel=0, abs=1)
 
 
 def test_the_page_asks_no_other_machine_and_complains_of_nothing(visit):
@@ -189,17 +189,26 @@ def test_what_a_screen_reader_calls_out_rests_while_the_time_moves_on(visit):
     one = visit()
     strip = one.page.get_by_test_id("freshness")
     assert strip.get_attribute("role") == "status"
-    was = strip.inner_text()
-    assert re.fullmatch(r"Live\s+\d\d:\d\d NEM time \(UTC\+10\)", was)
+    assert re.fullmatch(r"Live\s+\d\d:\d\d NEM time \(UTC\+10\)", strip.inner_text())
     assert strip.locator("[aria-live=polite]").inner_text().strip() == "Live"
     one.read(
-        "window.called = 0; new MutationObserver((all) => { called += all.length })"
+        "new MutationObserver((all) => { called += all.length })"
         ".observe(grid.deep('freshness').querySelector('[aria-live=polite]'),"
-        " { childList: true, subtree: true, characterData: true })"
+        " { childList: true, subtree: true, characterData: true });"
+        " const root = document.documentElement;"
+        " new MutationObserver((all) => { lost ||= [root.dataset.stage, ...all.map((m) => m.oldValue)].some((s) => s !== 'live') })"
+        ".observe(root, { attributeFilter: ['data-stage'], attributeOldValue: true })"
     )
-    one.wait("(was) => grid.text('freshness') !== was", LIMIT_S, was)
-    one.moves(intervals=1)
-    assert one.read("called") == 0
+    # Where a busy machine loses the server for a moment, that is called out.
+    for _ in range(5):
+        one.read("window.called = 0, window.lost = false")
+        was = strip.inner_text()
+        one.wait("(was) => grid.text('freshness') !== was", LIMIT_S, was)
+        one.moves(intervals=1)
+        called, lost = one.read("[called, lost]")
+        if not lost:
+            break
+    assert (called, lost) == (0, False)
 
 
 def test_a_name_is_text_and_never_markup(browser, tmp_path):
@@ -376,24 +385,25 @@ def test_everything_is_reached_by_tab(visit):
 
 def test_one_circle_has_twice_the_area_of_another_that_makes_half_as_much(visit):
     one = visit("")
-    sizes, shown = one.read("[grid.column('map', 'size'), grid.column('map', 'shown', 'size')]")
-    big = [
-        (size, float(text.split("\u202f")[0].replace(",", "")))
-        for size, text in zip(sizes, shown, strict=True)
-        if text.endswith("\u202fMW") and not text.startswith("\u2212")
-    ]
-    big = [(size, mw) for size, mw in big if mw > 200]
-    (most, most_mw), *others = sorted(big, reverse=True)
 
-    assert len(others) > 5
+    def large():
+        """(size, MW) of the large circles whose value is of the interval shown; for a moment, it may be an older one."""
+        sizes, shown = one.read(
+            "[grid.column('map', 'size'), grid.column('map', 'shown', 'size')]"
+        )
+        big = [
+            (size, float(text.split("\u202f")[0].replace(",", "")))
+            for size, text in zip(sizes, shown, strict=True)
+            if text.endswith("\u202fMW") and not text.startswith("\u2212")
+        ]
+        return found if len(found := [(size, mw) for size, mw in big if mw > 200]) > 6 else None
+
+    (most, most_mw), *others = sorted(wait_until(large, LIMIT_S, "large circles"), reverse=True)
     for size, mw in others:
         assert (most / size) ** 2 == pytest.approx(most_mw / mw, rel=0.05)
+    was = one.read("String(grid.column('map', 'size'))")
     one.page.get_by_test_id("metric").select_option("capacity")
-    one.wait(
-        "(was) => String(grid.column('map', 'size')) !== was",
-        LIMIT_S,
-        ",".join(map(str, sizes)),
-    )
+    one.wait("(was) => String(grid.column('map', 'size')) !== was", LIMIT_S, was)
     one.wait("grid.text('sizes').includes('Capacity')", LIMIT_S)
 
 
