@@ -4,6 +4,8 @@ import asyncio
 import logging
 import re
 import resource
+import signal
+import time
 from collections import Counter
 from contextlib import contextmanager
 
@@ -181,6 +183,35 @@ async def test_a_slow_broker_slows_the_publisher_and_fills_no_memory(
     assert summary.reconnects == 0
     # The window, and the few retained messages between two looks at it.
     assert most <= client.WINDOW + 8
+
+
+async def test_at_qos_2_nothing_is_lost_at_a_broker_that_stands_still_for_a_moment(
+    tmp_path, monkeypatch
+):
+    """What comes to Mosquitto all at once, it may confirm and forget."""
+    write_all(tmp_path, 200)
+    put, last = client.Client.put, time.monotonic()
+
+    def noted(self, message):
+        nonlocal last
+        put(self, message)
+        last = time.monotonic()
+
+    monkeypatch.setattr(client.Client, "put", noted)
+    with Server("mosquitto", tmp_path) as server:
+        given = settings(tmp_path, server.address, qos=2)
+        async with (
+            stream_of(server.address, 2) as got,
+            in_background(publisher.run(given, silent)) as publishing,
+        ):
+            await until(lambda: len(got) > 40, "some records")
+            server.process.send_signal(signal.SIGSTOP)
+            await until(lambda: time.monotonic() - last > 0.3, "no more is sent")
+            server.process.send_signal(signal.SIGCONT)
+            summary = await asyncio.wait_for(publishing, 60)
+            await until(lambda: len(got) >= 800, "all records")
+    assert (summary.records, summary.acknowledged, summary.reconnects) == (800, 800, 0)
+    assert [(s.event_time, s.facility_id) for s in stations_of(got)] == expected(200)
 
 
 @contextmanager

@@ -30,6 +30,10 @@ WINDOW = 1000
 SESSION_KEPT_S = 3600
 """For how long an MQTT 5 broker keeps what a named reader misses."""
 
+_EXACTLY_ONCE = 2
+# Mosquitto (2.0.11) confirms at QoS 2 what is beyond its `max_inflight_messages`, 20 unless set otherwise, and forgets it. An MQTT
+# 3.1.1 broker cannot tell that limit; the word of the end is sent beyond ours.
+_WINDOW_EXACTLY_ONCE = 16
 _KEEPALIVE_S = 15
 _TIMEOUT_S = 10.0
 _REFUSED = 0x80
@@ -113,7 +117,8 @@ class Client(aiomqtt.Client):
         self._words = words
         self._qos = qos
         self._take = take
-        self._window = WINDOW
+        self._most = min(WINDOW, _WINDOW_EXACTLY_ONCE) if qos == _EXACTLY_ONCE else WINDOW
+        self._window = self._most
         self._under_way: dict[int, Outgoing] = {}
         self._moved = asyncio.Event()
         self._wanted = 0
@@ -225,7 +230,7 @@ class Client(aiomqtt.Client):
         properties: Properties | None = None,
     ) -> None:
         # An MQTT 5 broker may hang up on who sends more at once than it says.
-        self._window = min(WINDOW, getattr(properties, "ReceiveMaximum", WINDOW))
+        self._window = min(self._most, getattr(properties, "ReceiveMaximum", WINDOW))
         super()._on_connect(client, userdata, flags, reason_code, properties)
 
     @override
