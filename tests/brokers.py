@@ -19,6 +19,8 @@ from energydash.config import Broker
 from energydash.stream.client import Client, Outgoing
 
 MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
+# An MQTT 3.1.1 client named `a` that wants no session.
+_HELLO = b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x3c\x00\x01a"
 START = "import sys; from energydash.stream.broker import main; main(sys.argv[1:])"
 
 KINDS = [
@@ -41,6 +43,7 @@ class Server:
         self.port = free_port()
         self.address = Broker(port=self.port)
         self._command = [sys.executable, "-c", START, "127.0.0.1", str(self.port)]
+        self._hello = _HELLO if kind == "embedded" else b""
         if kind == "mosquitto":
             config = folder / "mosquitto.conf"
             config.write_text("\n".join([f"listener {self.port} 127.0.0.1", *lines]) + "\n")
@@ -58,7 +61,7 @@ class Server:
             stderr=subprocess.DEVNULL,
         )
         deadline = time.monotonic() + 20
-        while not _answers(self.port):
+        while not _answers(self.port, self._hello):
             assert self.process.poll() is None, "the broker ended at its start"
             assert time.monotonic() < deadline, "the broker did not start"
             time.sleep(0.02)
@@ -76,9 +79,12 @@ class Server:
         self.kill()
 
 
-def _answers(port: int) -> bool:
-    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=0.5):
-        return True
+def _answers(port: int, hello: bytes) -> bool:
+    """Whether somebody is there, and answers a greeting: for a moment, the embedded broker listens to see whether it may, and hangs up."""
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=0.5) as line:
+        line.settimeout(20)
+        line.sendall(hello)
+        return not hello or bool(line.recv(1))
     return False
 
 

@@ -32,16 +32,15 @@ def run(host: str, port: int) -> None:
         max_connections=_MAX_CONNECTIONS,
         max_payload_size=MAX_PAYLOAD_BYTES,
     )
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
     try:
-        broker.check_ports()
+        broker.start()
     except OSError as exc:
         raise PortInUseError(
             f"port {port} is in use on {host}: give another broker address"
         ) from exc
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    broker.start()
     # A signal that another thread took is handled only when this one wakes.
     while not stop.wait(_GLANCE_S):
         pass
