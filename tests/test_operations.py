@@ -12,6 +12,7 @@ import termios
 import time
 import urllib.request
 from contextlib import suppress
+from shutil import copytree
 from threading import Thread
 
 import msgspec
@@ -181,10 +182,11 @@ def test_after_a_kill_down_finds_nobody_and_touches_nobody(tmp_path):
 
 
 def up_on_a_terminal(folder, recording, **env):
-    """Start `up` with a recording on a pseudo-terminal; give it and the terminal's two ends, the reader's first."""
+    """Start `up` with a copy of a recording on a pseudo-terminal; give it and the terminal's two ends, the reader's first."""
+    copy = copytree(recording, folder / "recording")
     main, side = os.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "energydash", "up", "--replay", str(recording), "--no-open", "--port-base", str(free_port(row=3))],
+        [sys.executable, "-m", "energydash", "up", "--replay", str(copy), "--no-open", "--port-base", str(free_port(row=3))],
         cwd=folder, env=clean_environment(TERM="xterm-256color", COLUMNS="130", LINES="40", **env),
         stdin=side, stdout=side, stderr=side,
     )  # fmt: skip
