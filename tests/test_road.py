@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import psutil
 import pytest
-from browsing import LIMIT_S, Visit, needs_chromium
+from browsing import LIMIT_S, Visit, lives, needs_chromium
 from processes import free_port, running, wait_until
 
 pytestmark = needs_chromium
@@ -101,6 +101,34 @@ def test_a_page_finds_its_dashboard_again_however_long_that_was_away(browser, gr
         assert one.read("location.search") == "?region=SA1&colours=distinct"
         assert one.read("document.documentElement.dataset.colours") == "distinct"
         one.close()
+
+
+@pytest.mark.parametrize("frames", [1, 2])
+def test_a_page_whose_line_breaks_amid_a_message_lives_again(one, frames):
+    lines, to_break = [], []
+
+    def relay(line):
+        server = line.connect_to_server()
+        lines.append(line)
+        come = []
+
+        def pass_on(frame):
+            line.send(frame)
+            # A message of Bokeh's is three frames; the first says what it is.
+            if line in to_break and (come or '"PATCH-DOC"' in frame):
+                come.append(frame)
+                if len(come) == frames:
+                    line.close(code=3000)
+
+        server.on_message(pass_on)
+
+    one.page.route_web_socket("**/ws*", relay)
+    one.page.reload()
+    lives(one.page)
+    one.read(WATCH)
+    to_break += lines
+    words_at(one, "page")
+    lives_again(one)
 
 
 def test_a_killed_server_is_named_and_the_values_stay(one, grid):

@@ -39,6 +39,9 @@ function hear(doc) {
   const tell = (lost) => window.dispatchEvent(new CustomEvent("energydash-line", { detail: { lost } }))
   doc.on_event("connection_lost", (_, event) => {
     tell(true)
+    // What broke off amid a message: Bokeh would take the next connection's first words for the rest of it, and be stuck for ever.
+    const line = event.connection.deref()
+    if (line?._receiver) line._receiver = new line._receiver.constructor()
     // Bokeh itself has given up after half a minute; each of these tries that fails ends here again.
     if (event.timeout == null) setTimeout(() => event.reconnect(), RETRY_MS)
   })
