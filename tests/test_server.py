@@ -504,6 +504,8 @@ async def test_a_lost_broker_is_told_at_once_and_its_return_too(tmp_path):
             await until(lambda: answers(port), "the server answers")
             async with reader_of(f"ws://127.0.0.1:{port}/ws/realtime") as reader:
                 await status_with(reader, "connected")
+                # The next broker has no record to give.
+                await ready(port)
                 broker.kill()
                 await status_with(reader, "disconnected")
                 assert (await health(port)).status_code == 503
@@ -523,6 +525,12 @@ def answers(port: int) -> bool:
 async def health(port: int) -> httpx.Response:
     async with httpx.AsyncClient() as client:
         return await client.get(f"http://127.0.0.1:{port}/health")
+
+
+async def ready(port: int) -> None:
+    async with asyncio.timeout(60):
+        while (await health(port)).status_code != 200:
+            pass
 
 
 async def status_with(reader, broker: str) -> None:
