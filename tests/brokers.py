@@ -60,7 +60,7 @@ class Server:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not _answers(self.port, self._hello):
             assert self.process.poll() is None, "the broker ended at its start"
             assert time.monotonic() < deadline, "the broker did not start"
@@ -122,7 +122,7 @@ async def put_all(client: Client, messages: Iterable[tuple[str, bytes]]) -> None
     await client.settled()
 
 
-async def until(condition: Callable[[], object], what: str, limit_s: float = 30) -> None:
+async def until(condition: Callable[[], object], what: str, limit_s: float = 60) -> None:
     """Poll until the condition holds; fail with `what` after the limit."""
     deadline = time.monotonic() + limit_s
     while not condition():

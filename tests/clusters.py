@@ -22,7 +22,7 @@ needs_nats = [
     pytest.mark.skipif(NATS is None, reason="nats-server is not installed"),
 ]
 
-START_WITHIN_S = 30
+START_WITHIN_S = 120
 
 
 class Node:

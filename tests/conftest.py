@@ -8,11 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import httpx
 import pytest
 import trustme
 from browsing import chromium
 from hypothesis import HealthCheck, settings
 from processes import Up, free_port, running, wait_until
+
+from energydash.stream import publisher
 
 # How long an example takes says something of the machine, not of the code. Where CI is set, each run tries the same examples.
 settings.register_profile(
@@ -33,6 +36,12 @@ _LONG = (
     "test_cluster", "test_doctor", "test_rest", "test_convert_again", "test_server", "test_demo_source", "test_feed", "test_standin",
     "test_guard", "test_fetch_kill", "test_publisher_faults", "test_explore", "test_ws", "test_api", "test_compaction", "test_fetch_faults",
 )  # fmt: skip
+
+
+# What a test asks of a server in its own process is answered late by a busy machine; and so does a broker answer the publisher.
+for _asks in (httpx.get, httpx.head, httpx.AsyncClient.__init__, httpx.Client.__init__):
+    _asks.__kwdefaults__["timeout"] = httpx.Timeout(60)
+publisher.run.__defaults__ = (60.0,)
 
 
 def pytest_configure(config: pytest.Config) -> None:

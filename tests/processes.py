@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from itertools import cycle
 from pathlib import Path
@@ -56,12 +56,20 @@ def clean_environment(**more: str) -> dict[str, str]:
     return {**kept, "NEMWEB_BASE_URL": "http://127.0.0.1:9", **more}
 
 
+PLAIN = ("-m", "energydash")
+# As busy as the machine may be, AEMO's server is waited for.
+PATIENT = (
+    "-c",
+    "from energydash.sources import choose; choose.is_reachable.__defaults__ = (60.0,); from energydash.__main__ import main; main()",
+)
+
+
 def energydash(
-    *arguments: str, cwd: Path, limit_s: float = 120, **env: str
+    *arguments: str, cwd: Path, limit_s: float = 120, how: tuple[str, str] = PLAIN, **env: str
 ) -> subprocess.CompletedProcess[str]:
     """Run `energydash ...` in `cwd` to its end."""
     return subprocess.run(
-        [sys.executable, "-m", "energydash", *arguments],
+        [sys.executable, *how, *arguments],
         cwd=cwd,
         env=clean_environment(**env),
         stdin=subprocess.DEVNULL,
@@ -73,11 +81,13 @@ def energydash(
 
 
 @contextmanager
-def running(*arguments: str, cwd: Path, **env: str) -> Iterator[subprocess.Popen[str]]:
+def running(
+    *arguments: str, cwd: Path, how: tuple[str, str] = PLAIN, **env: str
+) -> Iterator[subprocess.Popen[str]]:
     """Run `energydash ...` in the background; nothing of it is left afterwards."""
     with (cwd / "stderr.txt").open("w+") as errors:
         process = subprocess.Popen(
-            [sys.executable, "-m", "energydash", *arguments],
+            [sys.executable, *how, *arguments],
             cwd=cwd,
             env=clean_environment(**env),
             stdin=subprocess.DEVNULL,
@@ -92,7 +102,7 @@ def running(*arguments: str, cwd: Path, **env: str) -> Iterator[subprocess.Popen
             process.kill()
             process.wait()
             for child in family:
-                if child.is_running():
+                with suppress(psutil.NoSuchProcess):
                     child.kill()
 
 

@@ -71,11 +71,10 @@ class Reader:
     async def greeting(self, *, anew: bool = False) -> dict[str, dict]:
         """Read what every newcomer gets, to its `status`; who begins `anew` may hear that of a second before."""
         frames = {}
-        while "status" not in frames or (
-            anew and not any("initial" in kind for kind in frames)
-        ):
+        while "status" not in frames:
             frame = await self.frame()
-            frames[frame["type"]] = frame
+            if not anew or frames or frame["type"].startswith("initial"):
+                frames[frame["type"]] = frame
         return frames
 
     async def send(self, message: object) -> None:
@@ -93,7 +92,13 @@ class Reader:
 
 @asynccontextmanager
 async def reader_of(url: str, **more) -> AsyncIterator[Reader]:
-    given = {"max_size": None, "open_timeout": LIMIT_S, "close_timeout": 1, "proxy": None}
+    given = {
+        "max_size": None,
+        "open_timeout": LIMIT_S,
+        "close_timeout": 1,
+        "ping_interval": None,
+        "proxy": None,
+    }
     async with connect(url, **{**given, **more}) as connection:
         yield Reader(connection)
 

@@ -41,7 +41,7 @@ KEY = "a-key-of-the-stand-in"
 NOW = datetime(2026, 3, 10, 12, 2)
 _SYDNEY = ZoneInfo("Australia/Sydney")
 _WEM_BEHIND = timedelta(hours=2)
-_START_LIMIT_S = 10.0
+_START_LIMIT_S = 60.0
 _STOP_LIMIT_S = 2
 _FACILITIES_LIFE_S = 900
 _DATA_LIFE_S = 300

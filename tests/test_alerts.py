@@ -188,6 +188,17 @@ def test_news_is_told_once_and_not_to_who_has_just_come():
     assert News().of(watch.alerts(NOW), store.shown_time) == []
 
 
+def test_what_a_list_that_is_cut_has_left_out_for_a_while_is_no_news():
+    news = News()
+    one, other = (
+        alerts.Alert(kind="trip", subject=code, at=at(6), value=-500.0) for code in "AB"
+    )
+    assert news.of([], at(6)) == []
+    assert news.of([one], at(6)) == [one]
+    assert news.of([other], at(6)) == [other]
+    assert news.of([one], at(7)) == []
+
+
 def test_a_past_that_comes_late_is_listed_and_not_called_out():
     store, news = Store(), News()
     watch = Watch(store, RULES)

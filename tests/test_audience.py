@@ -43,9 +43,8 @@ def tell(store, i):
 
 
 @pytest.fixture
-async def audience(monkeypatch):
+async def audience():
     """A served dashboard whose grid moves on all the time."""
-    monkeypatch.setattr(page, "_KEEP_UNUSED_MS", 1)
     store, audience = Store(), Watched()
     begin(store, "A", "B")
     tell(store, 0)
@@ -72,6 +71,7 @@ async def test_of_closed_pages_nothing_is_left(audience):
     await open_and_close(audience.port, PAGES)
 
     assert len(audience.were) == 2 * PAGES
+    audience.server._tornado._unused_session_lifetime_milliseconds = 1
     async with asyncio.timeout(30):
         while audience.left:
             # Bokeh does this by itself, every 17 seconds.

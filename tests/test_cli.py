@@ -202,7 +202,7 @@ def test_a_ctrl_c_that_python_drops_while_it_loads_ends_the_command(tmp_path):
     arguments = ("up", "--source", "demo", "--no-open", "--port-base", str(free_port(row=3)))
     done = subprocess.run(
         [sys.executable, "-c", LOST, *arguments], cwd=tmp_path, env=clean_environment(),
-        capture_output=True, text=True, timeout=30, check=False,
+        capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
 
     assert done.returncode == 130

@@ -138,10 +138,13 @@ async def follow(port: int, last: datetime, publish) -> list[dict]:
     frames = []
     async with reader_of(f"ws://127.0.0.1:{port}/ws/realtime") as reader:
         frames += (await reader.greeting()).values()
-        async with asyncio.timeout(LIMIT_S), asyncio.TaskGroup() as group:
+        while frames[-1]["type"] != "status" or frames[-1]["broker"] != "connected":
+            frames.append(await reader.frame())
+        async with asyncio.timeout(2 * LIMIT_S), asyncio.TaskGroup() as group:
             publishing = group.create_task(asyncio.to_thread(publish))
             still = 0
-            while still < 2:
+            # Some seconds: what of it is still under way is not seen from here.
+            while still < 4:
                 frame = await reader.frame()
                 frames.append(frame)
                 there = "event_time" in frame and moment(frame["event_time"]) == last

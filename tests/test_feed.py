@@ -215,7 +215,8 @@ async def test_a_loop_that_stood_still_takes_what_has_come_meanwhile_for_a_sign_
     reader, writer = await asyncio.open_connection(sock=here)
     line = SimpleNamespace(read_message=lambda: reader.readexactly(5))
     waiting = asyncio.create_task(feed._message(line))
-    await asyncio.sleep(0.05)
+    for _ in range(5):
+        await asyncio.sleep(0)
     there.send(b"frame")
     time.sleep(0.4)  # noqa: ASYNC251 (the loop is to stand still)
     assert await waiting == b"frame"

@@ -106,7 +106,7 @@ def test_the_right_password_opens_the_page_and_its_socket(guarded):
         additional_headers={"Cookie": cookies},
         open_timeout=60,
     ) as socket:
-        assert "ACK" in socket.recv(timeout=30)
+        assert "ACK" in socket.recv(timeout=60)
 
 
 def test_pages_of_other_origins_may_not_open_the_socket(guarded):
@@ -126,7 +126,7 @@ def test_pages_of_other_origins_may_not_open_the_socket(guarded):
             )
 
         with open_from(own) as socket:
-            assert "ACK" in socket.recv(timeout=30)
+            assert "ACK" in socket.recv(timeout=60)
         with pytest.raises(websockets.InvalidStatus) as refused:
             open_from("https://elsewhere.example")
     assert refused.value.response.status_code == 403

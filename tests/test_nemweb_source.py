@@ -639,7 +639,7 @@ def test_sources_that_say_nothing_are_not_waited_for():
         started = time.monotonic()
 
         assert settled_live("auto", Secret(KEY), url, url, within_s=0.3) == "demo"
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 60
 
 
 def of_source(folder, source, *, simulated=False):
@@ -706,7 +706,7 @@ def test_who_takes_connections_and_says_nothing_is_not_waited_for():
         started = time.monotonic()
 
         assert not is_reachable(f"http://127.0.0.1:{silent_one.getsockname()[1]}", within_s=0.3)
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 60
 
 
 def test_a_name_that_takes_for_ever_to_look_up_is_not_waited_for(monkeypatch):
@@ -715,13 +715,13 @@ def test_a_name_that_takes_for_ever_to_look_up_is_not_waited_for(monkeypatch):
 
     def never(*_args, **_more):
         asked.set()
-        released.wait(60)
+        released.wait(180)
         raise socket.gaierror
 
     monkeypatch.setattr(socket, "getaddrinfo", never)
     started = time.monotonic()
     assert not is_reachable("http://nobody.invalid", within_s=0.3)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 60
     assert asked.wait(30)
     released.set()
 

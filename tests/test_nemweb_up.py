@@ -7,7 +7,7 @@ import nemweb_tree as tree
 import pytest
 from browsing import Visit, needs_chromium
 from nemweb_server import Nemweb
-from processes import energydash, free_port, running, wait_until
+from processes import PATIENT, energydash, free_port, running, wait_until
 from standin import serving
 
 from energydash import nem
@@ -30,7 +30,7 @@ def test_a_file_that_appears_moves_the_markers_of_the_page(browser, web, tmp_pat
     port = free_port(row=3)
     server_port = port + 1
     ports = ("--port-base", str(port))
-    with running("up", "--no-open", *ports, cwd=tmp_path, NEMWEB_BASE_URL=web.url):
+    with running("up", "--no-open", *ports, cwd=tmp_path, how=PATIENT, NEMWEB_BASE_URL=web.url):
         said = tmp_path / "stderr.txt"
         wait_until(
             lambda: f"{port}\n" in said.read_text(), READY_S, "up says where the page is"
@@ -65,7 +65,9 @@ def test_without_a_key_and_without_the_internet_it_is_the_simulated_grid_and_say
 
 def test_without_a_key_it_is_aemos_files(web, tmp_path):
     window = ("--start", web.newest.isoformat(), "--end", (web.newest + tree.STEP).isoformat())
-    done = energydash("fetch", "--json", *window, cwd=tmp_path, NEMWEB_BASE_URL=web.url)
+    done = energydash(
+        "fetch", "--json", *window, cwd=tmp_path, how=PATIENT, NEMWEB_BASE_URL=web.url
+    )
 
     summary = json.loads(done.stdout)
     assert (summary["source"], summary["simulated"], summary["points"]) == ("nemweb", False, 2 * len(tree.UNITS))  # fmt: skip

@@ -145,6 +145,7 @@ def test_coming_and_going_in_haste_breaks_nothing(browser, grid):
             theme.click()
         away.click()
     explore.click()
+    hasty.wait("location.search.includes('tab=explore') && document.documentElement.dataset.view === 'explore'", LIMIT_S)  # fmt: skip
     asked(hasty)
     for title in TITLES:
         hasty.wait("(title) => explore.has(title)", LIMIT_S, title)

@@ -5,6 +5,7 @@ import logging
 import re
 import resource
 import signal
+import threading
 import time
 from collections import Counter
 from contextlib import contextmanager
@@ -20,9 +21,10 @@ from stream_tables import CODES, at, settings, write_all
 from test_publisher import in_background, stream_of, subscribed
 
 from energydash import config, schema
+from energydash.files.folder import write
 from energydash.progress import silent
-from energydash.stream import client, link, publisher, subscriber
-from energydash.stream.client import Mark
+from energydash.stream import client, link, position, publisher, subscriber
+from energydash.stream.client import Mark, Outgoing
 from energydash.stream.position import Position
 
 pytestmark = [
@@ -62,7 +64,7 @@ async def test_a_broker_that_comes_late_is_waited_for(tmp_path, changes):
     write_all(tmp_path, 2)
     server = Server("mosquitto", tmp_path)
     async with in_background(
-        publisher.run(settings(tmp_path, server.address), silent)
+        publisher.run(settings(tmp_path, server.address), silent, connect_timeout_s=60)
     ) as publishing:
         await until(changes, "the first try")
         with server:
@@ -125,7 +127,7 @@ async def test_the_broker_keeps_for_a_named_reader_what_it_misses(tmp_path, vers
         named = replace(server.address, client_id="serve-1", version=version)
         for sink in (first := Taken(), second := Taken()):
             async with in_background(subscriber.run(named, **topics, sink=sink, qos=1)):
-                await until(lambda sink=sink: sink.states == [True], "it is connected")
+                await until(lambda sink=sink: sink.states[-1:] == [True], "it is connected")
                 if sink is second:
                     await until(lambda: len(second.values) >= 40, "what was missed")
                     await until(lambda: second.catalogues, "what is retained")
@@ -136,11 +138,14 @@ async def test_the_broker_keeps_for_a_named_reader_what_it_misses(tmp_path, vers
 
 
 async def test_a_cut_is_noticed_said_once_and_made_up_for(tmp_path, changes, monkeypatch):
+    # So that it is not over before the cut.
+    monkeypatch.setattr(client, "WINDOW", 20)
     write_all(tmp_path, 100)
     with Server("mosquitto", tmp_path) as server:
         async with proxy_to(server.port) as proxy, stream_of(server.address, 1) as got:
             wanted = settings(tmp_path, proxy.address, qos=1, speed=15000.0)
             be_impatient(monkeypatch)
+            monkeypatch.setattr(client, "_TIMEOUT_S", 6.0)
             async with (
                 subscribed(proxy.address) as sink,
                 in_background(publisher.run(wanted, silent)) as publishing,
@@ -149,7 +154,7 @@ async def test_a_cut_is_noticed_said_once_and_made_up_for(tmp_path, changes, mon
                 proxy.open.clear()
                 await until(lambda: sink.states[-1] is False, "the reader notices", 60)
                 tried = proxy.connections
-                await until(lambda: proxy.connections > tried + 3, "several tries")
+                await until(lambda: proxy.connections > tried + 3, "several tries", 90)
                 proxy.open.set()
                 await asyncio.wait_for(publishing, 60)
                 await until(lambda: sink.stations[-1].event_time == at(99), "the end")
@@ -185,10 +190,41 @@ async def test_a_slow_broker_slows_the_publisher_and_fills_no_memory(
     assert most <= client.WINDOW + 8
 
 
+async def test_who_is_to_end_while_the_broker_takes_nothing_any_more_ends(monkeypatch):
+    """No farewell can be said, and to connect anew instead would take the end back."""
+    monkeypatch.setattr(client, "_TIMEOUT_S", 0.5)
+    gone, full = asyncio.Event(), asyncio.Event()
+
+    async def mute(reader, writer):
+        await reader.read(1)
+        writer.write(b"\x20\x02\x00\x00")
+        await gone.wait()
+        writer.close()
+
+    async def work(mqtt):
+        mqtt.put(Outgoing("t", bytes(64_000_000)))
+        full.set()
+        await asyncio.Event().wait()
+
+    async with await asyncio.start_server(mute, "127.0.0.1", 0) as server:
+        broker = config.Broker(port=server.sockets[0].getsockname()[1])
+        running = asyncio.create_task(link.Link(broker, "test").run(work))
+        async with asyncio.timeout(60):
+            await full.wait()
+        running.cancel()
+        await asyncio.wait({running}, timeout=20)
+        ended = running.cancelled()
+        running.cancel()
+        gone.set()
+        await asyncio.wait({running}, timeout=60)
+    assert ended
+
+
 async def test_at_qos_2_nothing_is_lost_at_a_broker_that_stands_still_for_a_moment(
     tmp_path, monkeypatch
 ):
     """What comes to Mosquitto all at once, it may confirm and forget."""
+    monkeypatch.setattr(client, "_TIMEOUT_S", 60.0)
     write_all(tmp_path, 200)
     put, last = client.Client.put, time.monotonic()
 
@@ -225,16 +261,43 @@ def full_disk():
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
+async def test_a_place_that_is_still_being_written_does_not_come_after_the_last(
+    tmp_path, monkeypatch
+):
+    path, topics = tmp_path / "offset.json", ("f", "m")
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(*what):
+        begun.set()
+        assert go_on.wait(60)
+        write(*what)
+
+    monkeypatch.setattr(position, "write", slow)
+    place = Position(path, topics)
+    keeping = asyncio.create_task(place.keep(Mark(at(0), whole=True), now=True))
+    await until(begun.is_set, "it is being written")
+    keeping.cancel()
+    # As the end of a run, which follows a loop that was cancelled.
+    done, _ = await asyncio.wait({keeping}, timeout=0.2)
+    go_on.set()
+    await asyncio.wait({keeping}, timeout=60)
+
+    assert not done
+    assert keeping.cancelled()
+    await place.keep(Mark(at(1), whole=True), now=True)
+    assert Position(path, topics).load() == Mark(at(1), whole=True)
+
+
 async def test_a_full_disk_is_said_once_stops_nothing_and_is_tried_again(tmp_path, caplog):
     caplog.set_level(logging.INFO, "energydash.stream.position")
     path, topics = tmp_path / "offset.json", ("f", "m")
-    position = Position(path, topics)
-    await position.keep(Mark(at(0), whole=True), now=True)
+    place = Position(path, topics)
+    await place.keep(Mark(at(0), whole=True), now=True)
     with full_disk():
         for index in (1, 2, 3):
-            await position.keep(Mark(at(index), whole=True), now=True)
+            await place.keep(Mark(at(index), whole=True), now=True)
     assert Position(path, topics).load() == Mark(at(0), whole=True)
-    await position.keep(Mark(at(4), "A"), now=True)
+    await place.keep(Mark(at(4), "A"), now=True)
 
     assert Position(path, topics).load() == Mark(at(4), "A")
     said = [record.getMessage() for record in caplog.records]

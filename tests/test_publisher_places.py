@@ -119,7 +119,7 @@ async def test_between_messages_far_apart_the_place_follows_the_answers(tmp_path
     write_all(tmp_path, 1)
     offset = tmp_path / "offset"
     with Server("embedded", tmp_path) as server:
-        given = settings(tmp_path, server.address, qos=1, delay_s=0.6, offset_file=offset)
+        given = settings(tmp_path, server.address, qos=1, delay_s=2.5, offset_file=offset)
         async with (
             stream_of(server.address, 1) as got,
             in_background(publisher.run(given, silent)),
@@ -137,7 +137,10 @@ async def test_between_messages_far_apart_the_place_follows_the_answers(tmp_path
                 assert len(got) < 4
 
 
-async def test_a_loop_that_is_stopped_in_a_later_round_is_resumed_in_that_round(tmp_path):
+async def test_a_loop_that_is_stopped_in_a_later_round_is_resumed_in_that_round(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(publisher, "_SETTLE_S", 30.0)
     write_all(tmp_path, 100)
     with Server("embedded", tmp_path) as server:
         given = settings(
@@ -162,7 +165,7 @@ async def test_after_a_kill_only_the_last_moment_comes_twice(tmp_path):
     write_all(tables, 300)
     with Server("embedded", tmp_path) as server:
         arguments = (
-            "publish", "--resume", "--qos", "1", "--speed", "max", "--delay", "0.001", "--broker", server.address.url,
+            "publish", "--resume", "--qos", "1", "--speed", "max", "--delay", "0.002", "--broker", server.address.url,
         )  # fmt: skip
         async with stream_of(server.address, 1) as got:
             with running(*arguments, cwd=tmp_path) as process:
@@ -180,7 +183,7 @@ async def test_after_a_kill_only_the_last_moment_comes_twice(tmp_path):
                 assert await asyncio.to_thread(process.wait, 60) == 0
             await until(lambda: len(without_repeats(got)) == 900, "all records")
     assert without_repeats(got) == expected(300)
-    # A quarter of a second at a thousand a second, and what it takes to write a file.
+    # A quarter of a second at five hundred a second, and what it takes to write a file.
     assert len(got) - 1200 < 600 <= before + 100
 
 
@@ -309,8 +312,9 @@ async def test_a_run_that_begins_anew_moves_the_grid_from_its_first_interval(tmp
     [({}, [True, True]), ({"follow": True}, [False, False]), ({"resume": True}, [True, False])],
 )
 async def test_only_a_run_that_begins_at_the_beginning_says_that_event_time_does(
-    tmp_path, more, begin
+    tmp_path, more, begin, monkeypatch
 ):
+    monkeypatch.setattr(publisher, "_SETTLE_S", 30.0)
     write_all(tmp_path, 1)
     if more.pop("resume", False):
         more["offset_file"] = tmp_path / "offset"
@@ -348,7 +352,8 @@ async def test_follow_sends_a_value_again_that_was_revised_two_days_back(tmp_pat
     assert (revised.event_time, revised.facility_id, revised.power) == (at(29), "ALPHA", 77)
 
 
-async def test_what_was_revised_while_nobody_published_comes_again(tmp_path):
+async def test_what_was_revised_while_nobody_published_comes_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(publisher, "_SETTLE_S", 30.0)
     write_all(tmp_path, 5)
     with Server("embedded", tmp_path) as server:
         given = settings(

@@ -165,7 +165,7 @@ async def test_a_flood_costs_no_record_of_the_valid_stream(tmp_path, kind):
         async with connected(address, "flood") as mqtt:
             while True:
                 for body in noise * 10:
-                    await mqtt.publish(STREAM, body)
+                    await mqtt.publish(STREAM, body, timeout=120)
 
     with Server(kind, tmp_path) as server:
         async with subscribed(server.address) as sink, in_background(flood(server.address)):

@@ -265,7 +265,7 @@ async def test_another_programs_broker_on_our_port_is_not_taken_for_ours(tmp_pat
         assert not await supervisor._broker_answers()
         # Ours finds the port taken.
         ours = asyncio.create_task(supervisor.broker.once())
-        await until(lambda: supervisor.broker.pid is not None, "ours is started")
+        await until(lambda: supervisor.broker.pid is not None or ours.done(), "ours is started")
         while not ours.done():
             assert not await supervisor._broker_answers()
         assert await ours != 0
@@ -357,6 +357,7 @@ async def test_our_own_server_is_asked_through_no_proxy(monkeypatch):
         monkeypatch.delenv(name, raising=False)
     # What the library made of the environment at its first use is no matter here.
     monkeypatch.setattr("urllib.request._opener", None)
+    monkeypatch.setattr(gauges, "_ANSWER_WITHIN_S", 60.0)
     said = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 2\r\n\r\n{}"
     async with answering(said) as url:
         assert await asyncio.to_thread(gauges.Server(url, None).answers)

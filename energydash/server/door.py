@@ -8,6 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, override
 
 import uvicorn
@@ -45,6 +46,8 @@ FRAGMENTS = 64
 """What a client may send: frames of any kind, and pieces of one message."""
 
 _LINGER_S = 2.0
+# A deadline that is noticed so late says that this process stood still, and what has come meanwhile is not read yet.
+_STOOD_STILL_S = 0.25
 _CODES: dict[CloseCode, schema.ErrorCode] = {
     CloseCode.MESSAGE_TOO_BIG: "too_large",
     CloseCode.POLICY_VIOLATION: "too_frequent",
@@ -131,19 +134,27 @@ class HttpDoor(H11Protocol):
     def _await_request(self) -> None:
         # An answer that is still being taken has its own deadline.
         if not (self._is_answering() or self.flow.write_paused or self.transport.is_closing()):
-            self._stop_waiting()
-            self._deadline = self.loop.call_later(REQUEST_WITHIN_S, self.transport.abort)
+            self._await(self.transport.abort)
 
     def _await_reading(self) -> None:
-        self._stop_waiting()
-        unread = self.transport.get_write_buffer_size()
-        self._deadline = self.loop.call_later(REQUEST_WITHIN_S, self._check_reading, unread)
+        self._await(partial(self._check_reading, self.transport.get_write_buffer_size()))
 
     def _check_reading(self, unread: int) -> None:
         if unread - self.transport.get_write_buffer_size() < TAKEN_A_SECOND * REQUEST_WITHIN_S:
             self.transport.abort()
         else:
             self._await_reading()
+
+    def _await(self, end: Callable[[], None], *, again: bool = True) -> None:
+        self._stop_waiting()
+        due = self.loop.time() + REQUEST_WITHIN_S
+        self._deadline = self.loop.call_at(due, self._over, due, end, again)
+
+    def _over(self, due: float, end: Callable[[], None], again: bool) -> None:  # noqa: FBT001 (a timer passes no names)
+        if again and self.loop.time() - due > _STOOD_STILL_S:
+            self._await(end, again=False)
+        else:
+            end()
 
     def _stop_waiting(self) -> None:
         if self._deadline is not None:

@@ -83,6 +83,9 @@ class Link:
                     self._came()
                     results.append(await client.while_connected(work(client)))
             except aiomqtt.MqttError as exc:
+                # A farewell that fails would take the place of the end that was asked for.
+                if (task := asyncio.current_task()) and task.cancelling():
+                    raise asyncio.CancelledError from exc
                 # When the farewell fails the work is done all the same.
                 if not results:
                     self._went(exc, quiet=patience_s is not None)

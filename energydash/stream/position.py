@@ -1,6 +1,5 @@
 """The place in the tables up to which the broker has everything, kept in a file so that a later run goes on there."""
 
-import asyncio
 import logging
 import time
 from datetime import datetime
@@ -13,6 +12,7 @@ from energydash.files.folder import read, write
 from energydash.stream.client import Mark
 from energydash.stream.ledger import sum_of
 from energydash.stream.replay import Interval
+from energydash.threads import to_its_end
 
 logger = logging.getLogger(__name__)
 
@@ -95,7 +95,8 @@ class Position:
             sums=self._sums,
         )
         try:
-            await asyncio.to_thread(write, self._path, _encode(kept))
+            # Left behind, it could come after the place that is written at the end.
+            await to_its_end(write, self._path, _encode(kept))
         except FileError as exc:
             if not self._failed:
                 logger.warning("the position is not kept, the stream goes on: %s", exc)

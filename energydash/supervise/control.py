@@ -24,8 +24,9 @@ logger = logging.getLogger(__name__)
 
 _LINE_BYTES = 1024
 _ANSWER_BYTES = 1_000_000
-_ASK_WITHIN_S = 2.0
-_ANSWER_WITHIN_S = 5.0
+# A machine that is busy answers late. Who says nothing holds a place for less time than others wait for one.
+_ASK_WITHIN_S = 5.0
+_ANSWER_WITHIN_S = 15.0
 _GUESTS = 8
 
 

@@ -167,13 +167,19 @@ class News:
     """What one page has told: an alert is news once, and only while it is recent."""
 
     def __init__(self) -> None:
-        self._told: set[str] | None = None
+        self._told: dict[str, datetime] | None = None
 
     def of(self, found: Iterable[Alert], newest: datetime | None) -> list[Alert]:
         """Give what to call out; on opening, the list is enough. `newest` is the interval shown as newest."""
         there = {each.id: each for each in found}
-        told, self._told = self._told, set(there) if newest is not None else None
-        if told is None or newest is None:
+        told = self._told
+        if newest is None:
+            self._told = None
+            return []
+        # The list is cut: what has left it may come back while it is still recent.
+        recent = {id_: at for id_, at in (told or {}).items() if newest - at < _NEWS}
+        self._told = recent | {id_: each.at for id_, each in there.items()}
+        if told is None:
             return []
         fresh = [
             each

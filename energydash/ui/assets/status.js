@@ -45,7 +45,11 @@ function hear(doc) {
     // Bokeh itself has given up after half a minute; each of these tries that fails ends here again.
     if (event.timeout == null) setTimeout(() => event.reconnect(), RETRY_MS)
   })
-  doc.on_event("client_reconnected", () => tell(false))
+  doc.on_event("client_reconnected", () => {
+    // The page stands anew, and Panel holds single changes back only once it is told so: Bokeh would tell that one time alone.
+    doc._notified_idle = false
+    tell(false)
+  })
 }
 
 function remember(what, choice) {
