@@ -26,6 +26,7 @@ from websockets.server import ServerProtocol
 
 from energydash import schema
 from energydash.server import problems
+from energydash.server.deadline import Deadline
 from energydash.server.framing import Form, framed
 from energydash.server.limits import Bucket, Doorkeeper
 
@@ -46,8 +47,6 @@ FRAGMENTS = 64
 """What a client may send: frames of any kind, and pieces of one message."""
 
 _LINGER_S = 2.0
-# A deadline that is noticed so late says that this process stood still, and what has come meanwhile is not read yet.
-_STOOD_STILL_S = 0.25
 _CODES: dict[CloseCode, schema.ErrorCode] = {
     CloseCode.MESSAGE_TOO_BIG: "too_large",
     CloseCode.POLICY_VIOLATION: "too_frequent",
@@ -79,7 +78,7 @@ class HttpDoor(H11Protocol):
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
         self._counted = False
-        self._deadline: asyncio.TimerHandle | None = None
+        self._deadline = Deadline(self.loop)
 
     @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -98,7 +97,7 @@ class HttpDoor(H11Protocol):
         super().data_received(data)
         # After an upgrade the connection is another protocol's; then this one's deadline must not end it.
         if self.transport.get_protocol() is not self or self._is_answering():
-            self._stop_waiting()
+            self._deadline.clear()
 
     @override
     def on_response_complete(self) -> None:
@@ -113,12 +112,12 @@ class HttpDoor(H11Protocol):
     @override
     def resume_writing(self) -> None:
         super().resume_writing()
-        self._stop_waiting()
+        self._deadline.clear()
         self._await_request()
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
-        self._stop_waiting()
+        self._deadline.clear()
         if self._counted:
             self.config.doorkeeper.leave(_address(self.client))
         super().connection_lost(exc)
@@ -134,32 +133,17 @@ class HttpDoor(H11Protocol):
     def _await_request(self) -> None:
         # An answer that is still being taken has its own deadline.
         if not (self._is_answering() or self.flow.write_paused or self.transport.is_closing()):
-            self._await(self.transport.abort)
+            self._deadline.set(REQUEST_WITHIN_S, self.transport.abort)
 
     def _await_reading(self) -> None:
-        self._await(partial(self._check_reading, self.transport.get_write_buffer_size()))
+        unread = self.transport.get_write_buffer_size()
+        self._deadline.set(REQUEST_WITHIN_S, partial(self._check_reading, unread))
 
     def _check_reading(self, unread: int) -> None:
         if unread - self.transport.get_write_buffer_size() < TAKEN_A_SECOND * REQUEST_WITHIN_S:
             self.transport.abort()
         else:
             self._await_reading()
-
-    def _await(self, end: Callable[[], None], *, again: bool = True) -> None:
-        self._stop_waiting()
-        due = self.loop.time() + REQUEST_WITHIN_S
-        self._deadline = self.loop.call_at(due, self._over, due, end, again)
-
-    def _over(self, due: float, end: Callable[[], None], again: bool) -> None:  # noqa: FBT001 (a timer passes no names)
-        if again and self.loop.time() - due > _STOOD_STILL_S:
-            self._await(end, again=False)
-        else:
-            end()
-
-    def _stop_waiting(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
 
 
 class WebSocketDoor(WebSocketsSansIOProtocol):
