@@ -60,7 +60,7 @@ def test_a_killed_node_costs_no_replica_any_record(tables):
                 )
             )  # fmt: skip
         publish = (
-            "publish", "--broker", brokers[0], "--qos", "1", "--json", "--speed", "4000",
+            "publish", "--broker", brokers[0], "--qos", "1", "--json", "--speed", "9000",
         )  # fmt: skip
         with servers[0] as first, servers[1] as second:
             for port in ports:

@@ -212,14 +212,14 @@ async def test_who_reads_slowly_gets_the_whole_answer(monkeypatch):
 
 
 async def test_nobody_is_hung_up_on_because_the_server_stood_still(monkeypatch):
-    monkeypatch.setattr(door, "REQUEST_WITHIN_S", 1.0)
+    monkeypatch.setattr(door, "REQUEST_WITHIN_S", 0.5)
     async with (
         serving(ticking=False) as live,
         taking_a_large_answer(live) as (reader, _, length),
     ):
         # A first look has found it reading, and all that lies between the two is full.
-        await asyncio.sleep(1.05)
-        time.sleep(2.0)  # noqa: ASYNC251 (the loop is to stand still)
+        await asyncio.sleep(0.53)
+        time.sleep(1.0)  # noqa: ASYNC251 (the loop is to stand still)
         await asyncio.wait_for(reader.readexactly(length), 60)
 
 

@@ -79,10 +79,10 @@ def seen(folder):
 
 @pytest.fixture(scope="module")
 def detached(tmp_path_factory):
-    """An `up` in the background whose simulated grid runs twenty minutes a second; the last test to use it ends it."""
+    """An `up` in the background whose simulated grid runs forty minutes a second; the last test to use it ends it."""
     tmp_path = tmp_path_factory.mktemp("detached")
     base = free_port(row=3)
-    arguments = ("up", "--detach", "--source", "demo", "--speed", "1200", "--port-base", str(base), "--no-open")  # fmt: skip
+    arguments = ("up", "--detach", "--source", "demo", "--speed", "2400", "--port-base", str(base), "--no-open")  # fmt: skip
     try:
         # Longer than it waits itself: cut off, it would leave behind what it has started.
         done = energydash(*arguments, cwd=tmp_path, limit_s=240)

@@ -145,7 +145,7 @@ async def test_a_cut_is_noticed_said_once_and_made_up_for(tmp_path, changes, mon
         async with proxy_to(server.port) as proxy, stream_of(server.address, 1) as got:
             wanted = settings(tmp_path, proxy.address, qos=1, speed=15000.0)
             be_impatient(monkeypatch)
-            monkeypatch.setattr(client, "_TIMEOUT_S", 6.0)
+            monkeypatch.setattr(client, "_TIMEOUT_S", 4.0)
             async with (
                 subscribed(proxy.address) as sink,
                 in_background(publisher.run(wanted, silent)) as publishing,
