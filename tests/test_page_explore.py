@@ -2,6 +2,7 @@
 
 import csv
 import re
+from collections import Counter
 from contextlib import ExitStack
 
 import pytest
@@ -37,6 +38,20 @@ EXPLORE = """
     },
   }
 })()
+"""
+
+# An image that cannot be had is told to have failed twice; ten others then fail too, one after the other.
+FAILS_TWICE = """
+async (url) => {
+  const { ImageLoader } = Bokeh.require("core/util/image")
+  const loader = (name) => {
+    let it
+    return new Promise((failed) => { it = new ImageLoader(`${url}/${name}.png`, { failed: () => failed(it) }) })
+  }
+  const { image } = await loader("twice")
+  image.dispatchEvent(new Event("error"))
+  for (let n = 0; n < 10; n++) await loader(n)
+}
 """
 
 
@@ -215,3 +230,5 @@ def test_behind_a_log_in_and_a_path_the_page_lives_and_says_what_is_missing(brow
         elsewhere = [url for url in requests if not url.startswith((*own, "data:", "blob:", nowhere))]  # fmt: skip
         assert elsewhere == []
         assert any(url.startswith(nowhere) for url in requests)
+        page.evaluate(FAILS_TWICE, nowhere)
+        assert max(Counter(requests).values()) < 10
