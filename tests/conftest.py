@@ -1,4 +1,4 @@
-"""What several files share because it is dear: one running grid, a browser for a file."""
+"""What several files need and is dear: a running grid and a browser, one of each for a file."""
 
 import gc
 import os
@@ -78,9 +78,9 @@ def pytest_xdist_auto_num_workers() -> int:
     return (os.cpu_count() or 1) + 1
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def grid(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    """A fresh `up` on the simulated grid, four times as fast as usual. Only `test_road`, after all others that need them, kills parts of it."""
+    """A fresh `up` on the simulated grid, four times as fast as usual; a file at a time, because it works as long as it runs."""
     base = free_port(row=3)
     url = f"http://127.0.0.1:{base}"
     ports = ("--port-base", str(base))
