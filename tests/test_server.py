@@ -462,7 +462,7 @@ async def test_a_reader_that_stalls_delays_nobody_and_catches_up():
             assert seen < 150
 
 
-async def test_it_stops_within_five_seconds_with_clients_connected():
+async def test_it_stops_with_clients_connected():
     async with serving() as live:
         feed(live)
         async with live.reader() as reader, live.reader_that_stalls():
