@@ -20,10 +20,11 @@ from energydash.supervise.ports import is_free
 def _blocks() -> Iterator[range]:
     """Ports, a few in a row at a time, that nobody else is given between this look and their use.
 
-    They lie below those that the system takes for outgoing connections, and each worker of pytest has its own.
+    They lie below those that the system takes for outgoing connections and above those that browsers refuse, of which 10080 is the
+    last; each worker of pytest has its own.
     """
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 16
-    firsts = range(10_000 + worker * 1_400, 11_400 + worker * 1_400, 4)
+    firsts = range(10_100 + worker * 1_400, 11_500 + worker * 1_400, 4)
     start = os.getpid() % len(firsts)
     return cycle(range(first, first + 4) for first in [*firsts[start:], *firsts[:start]])
 
