@@ -11,6 +11,7 @@ from functools import cache
 from itertools import cycle
 from pathlib import Path
 
+import forked
 import psutil
 
 from energydash.supervise.ports import is_free
@@ -69,6 +70,8 @@ def energydash(
     *arguments: str, cwd: Path, limit_s: float = 120, how: tuple[str, str] = PLAIN, **env: str
 ) -> subprocess.CompletedProcess[str]:
     """Run `energydash ...` in `cwd` to its end."""
+    if how is PLAIN and os.name == "posix":
+        return forked.energydash(arguments, cwd, clean_environment(**env), limit_s)
     return subprocess.run(
         [sys.executable, *how, *arguments],
         cwd=cwd,
