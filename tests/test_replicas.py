@@ -8,6 +8,7 @@ import shutil
 import time
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -179,6 +180,7 @@ async def test_what_a_dying_broker_loses_is_taken_from_the_tables(tmp_path, tabl
             await sees(port, everything_in(tables))
 
 
+@cache
 def everything_in(folder: Path):
     """Give what a server knows that has seen all of the tables go by."""
     hub = Hub()
