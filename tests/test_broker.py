@@ -6,9 +6,12 @@ import sys
 
 import pytest
 from brokers import START, Server, put_all
+from processes import free_port
 
 from energydash import config
+from energydash.errors import BrokerError
 from energydash.stream.client import connected
+from energydash.stream.link import Link
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -57,3 +60,9 @@ async def test_a_flight_arrives_whole_and_in_order(tmp_path):
                 if len(got) == len(sent):
                     break
     assert got == sent
+
+
+async def test_a_patience_that_is_over_is_an_answer_like_any_other():
+    link = Link(config.Broker(port=free_port()), "test")
+    with pytest.raises(BrokerError, match="no MQTT broker answers"):
+        await link.run(lambda client: client.lost(), 0.0)

@@ -214,7 +214,8 @@ class Client(aiomqtt.Client):
 
     def hurry(self, within_s: float) -> None:
         """Let the thread that connects take no longer: to cancel the wait for it does not end it."""
-        self._client.connect_timeout = min(self._client.connect_timeout, within_s)
+        # A millisecond at least: on a busy machine nothing may be left, which is no limit that paho takes.
+        self._client.connect_timeout = min(self._client.connect_timeout, max(within_s, 0.001))
 
     def release(self) -> None:
         """Give the socket back: aiomqtt leaves it and its timer behind when the broker answers nothing in time."""
