@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from energydash.config import Broker
 
@@ -20,6 +20,7 @@ class Proxy:
         self.rate: float | None = None
         self.connections = 0
         self._writers: set[asyncio.StreamWriter] = set()
+        self._serving: set[asyncio.Task[None]] = set()
 
     @property
     def address(self) -> Broker:
@@ -30,22 +31,34 @@ class Proxy:
         for writer in self._writers:
             writer.transport.abort()
 
+    def _met(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        with suppress(OSError):
+        both = {writer}
+        try:
+            # A broker may be away: the connection here ends all the same.
             onward, back = await asyncio.open_connection("127.0.0.1", self._to)
-            both = {writer, back}
+            both.add(back)
             self._writers |= both
-            try:
-                async with asyncio.TaskGroup() as group:
-                    group.create_task(self._pass(reader, back, self.rate))
-                    group.create_task(self._pass(onward, writer, None))
-            except* OSError:
-                pass
-            finally:
-                self._writers -= both
-                for each in both:
-                    each.transport.abort()
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._pass(reader, back, self.rate))
+                group.create_task(self._pass(onward, writer, None))
+        except* OSError:
+            pass
+        finally:
+            self._writers -= both
+            for each in both:
+                each.transport.abort()
+
+    async def end(self) -> None:
+        """End what is served, also what has only begun."""
+        for task in self._serving:
+            task.cancel()
+        await asyncio.gather(*self._serving, return_exceptions=True)
 
     async def _pass(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, rate: float | None
@@ -60,14 +73,16 @@ class Proxy:
 
 
 @asynccontextmanager
-async def proxy_to(port: int) -> AsyncIterator[Proxy]:
-    proxy = Proxy(port)
-    server = await asyncio.start_server(proxy._serve, "127.0.0.1", 0)
+async def standing[P: Proxy](proxy: P) -> AsyncIterator[P]:
+    """Let it stand on a free port; afterwards nothing of it is left."""
+    server = await asyncio.start_server(proxy._met, "127.0.0.1", 0)
     proxy.port = server.sockets[0].getsockname()[1]
     try:
         yield proxy
     finally:
         server.close()
-        proxy.open.set()
-        proxy.tear()
-        await asyncio.sleep(0.05)
+        await proxy.end()
+
+
+def proxy_to(port: int) -> AbstractAsyncContextManager[Proxy]:
+    return standing(Proxy(port))

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, suppress
 from types import SimpleNamespace
 
 import pytest
-from proxies import Proxy
+from proxies import Proxy, standing
 from servers import serving
 from test_store import at, begin, charts, values
 
@@ -84,16 +84,8 @@ class Door(Proxy):
         self.answered += 1
 
 
-@asynccontextmanager
-async def door_to(port):
-    door = Door(port)
-    server = await asyncio.start_server(door._serve, "127.0.0.1", 0)
-    door.port = server.sockets[0].getsockname()[1]
-    try:
-        yield door
-    finally:
-        door.tear()
-        server.close()
+def door_to(port):
+    return standing(Door(port))
 
 
 async def until(condition, what):
