@@ -76,11 +76,13 @@ class Door(Proxy):
         if self.answer is None:
             await super()._serve(reader, writer)
             return
-        with suppress(OSError, asyncio.IncompleteReadError):
-            request = await reader.readuntil(b"\r\n\r\n")
-            writer.write(self.answer(request))
-            await writer.drain()
-        writer.close()
+        try:
+            with suppress(OSError, asyncio.IncompleteReadError):
+                request = await reader.readuntil(b"\r\n\r\n")
+                writer.write(self.answer(request))
+                await writer.drain()
+        finally:
+            writer.close()
         self.answered += 1
 
 
