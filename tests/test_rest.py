@@ -287,7 +287,7 @@ def test_no_text_in_a_csv_is_a_formula(texts):
         assert cell.removeprefix("'") == (text or "").removeprefix("'")
 
 
-@given(TEXTS)
+@given(TEXTS.filter(lambda name: name != "n"))
 def test_no_head_of_a_csv_is_a_formula(name):
     table = export.csv([Column(name, "number", [1.0]), Column("n", "count", [1])])
     (cell, _), _ = csv.reader(io.StringIO(table.decode(), newline=""))
