@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import nemweb_tree as tree
 import pytest
+import standin_faults as faults
 from brokers import KINDS, MOSQUITTO, Server
 from certificates import issue, tls_lines
 from nemweb_server import Nemweb
@@ -145,7 +146,21 @@ def test_an_api_that_cannot_be_reached_is_a_warning(tmp_path, ports):
     base = f"http://127.0.0.1:{free_port()}"
     done = energydash("doctor", "--json", "--base-url", base, *ports, cwd=tmp_path, OPENELECTRICITY_API_KEY=KEY)  # fmt: skip
 
-    assert findings(done)["key"]["state"] == "warning"
+    found = findings(done)["key"]
+    assert found["state"] == "warning"
+    assert found["advice"] == "check the network and --base-url"
+    assert "--base-url" not in found["text"]
+    assert done.returncode == 0
+
+
+def test_an_api_that_fails_is_a_warning_and_no_matter_of_the_network(tmp_path, ports):
+    with serving(StandIn()) as api:
+        api.faults.add(faults.maintenance(), times=None)
+        done = energydash("doctor", "--json", "--base-url", f"{api.url}/v4", *ports, cwd=tmp_path, OPENELECTRICITY_API_KEY=KEY)  # fmt: skip
+
+    found = findings(done)["key"]
+    assert (found["state"], found["advice"]) == ("warning", "try again later")
+    assert "503" in found["text"]
     assert done.returncode == 0
 
 

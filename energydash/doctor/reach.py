@@ -10,7 +10,7 @@ import psutil
 from energydash import config, nem
 from energydash.config import Broker, FetchSettings, Ports
 from energydash.doctor.finding import Finding, failed, ok, warning
-from energydash.errors import AuthError, EnergydashError, SourceError
+from energydash.errors import AuthError, EnergydashError, TransientError
 from energydash.sources.choose import is_reachable, make_source
 from energydash.sources.limits import Account
 from energydash.stream.link import refusal
@@ -103,8 +103,13 @@ async def key(base_url: str) -> Finding:
         # What is refused says itself what to do.
         text, _, advice = str(exc).rpartition(": ")
         return failed("key", text, advice)
-    except SourceError as exc:
-        return warning("key", f"it could not be checked: {exc}", "check the connection to the internet, and --base-url")  # fmt: skip
+    except TransientError as exc:
+        text = f"it could not be checked: {exc}"
+        if exc.reached:
+            return warning("key", text, "try again later")
+        # What cannot be reached says itself what to do, too.
+        text, _, advice = text.rpartition(": ")
+        return warning("key", text, advice)
     finally:
         await source.aclose()
 
